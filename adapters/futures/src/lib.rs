@@ -1,0 +1,1 @@
+//! What every async runtime shares to run Stillwire.

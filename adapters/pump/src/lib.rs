@@ -1,0 +1,1 @@
+//! Runtime-free plumbing between a Stillwire machine and whatever runs it.

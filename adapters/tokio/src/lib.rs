@@ -1,0 +1,1 @@
+//! Stillwire on tokio.

@@ -1,0 +1,1 @@
+//! Two machines, a simulated store, virtual time and a seed.

@@ -1,0 +1,1 @@
+//! Vectors, runner and implementation under test for the Stillwire protocols.

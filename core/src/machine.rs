@@ -1,0 +1,96 @@
+//! The one contract every protocol keeps.
+//!
+//! A machine takes inputs and is drained of outputs. After **any** call, [`Machine::poll`] until
+//! it says [`Output::Wait`]; extra polls and extra [`Input::Time`] are harmless.
+//!
+//! * No clock, no randomness, no I/O: `now` is an argument, randomness is a seed given once.
+//! * Errors of the peer, of authentication and of time are final for the connection and repeat;
+//!   [`Error::Misuse`] changes nothing.
+//! * The machine alone decides retries, polling and time-outs. Whoever runs it performs
+//!   requests, sleeps and reports.
+
+use crate::error::Error;
+use crate::store::{Failure, Reply, Request, RequestId};
+use crate::time::Instant;
+use bytes::Bytes;
+
+/// What happened in the world.
+#[derive(Debug)]
+#[non_exhaustive]
+pub enum Input<'a> {
+    /// Bytes arrived on an ordered stream.
+    Bytes(&'a [u8]),
+    /// A datagram arrived.
+    Datagram(&'a [u8]),
+    /// The ordered stream ended.
+    End,
+    /// A store request came to its end, one way or the other.
+    Reply(RequestId, Result<Reply, Failure>),
+    /// Time passed.
+    Time,
+}
+
+/// What the machine wants done.
+#[derive(Debug)]
+#[non_exhaustive]
+pub enum Output<E> {
+    /// Send these bytes on the ordered stream, or as one datagram.
+    Transmit(Bytes),
+    /// Perform this store request and report it with [`Input::Reply`].
+    Store(Request),
+    /// Something the application wants to know.
+    Event(E),
+    /// Nothing more until an input, or this instant ([`None`]: no deadline).
+    Wait(Option<Instant>),
+}
+
+/// What [`Channel::read`] found.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Read {
+    /// So many bytes were copied out (at least one, unless the buffer was empty).
+    Data(usize),
+    /// Nothing now; poll the machine and wait.
+    Pending,
+    /// The peer ended its direction, authentically. Nothing will ever follow.
+    End,
+}
+
+/// A protocol state machine.
+pub trait Machine {
+    /// What the application is told.
+    type Event;
+
+    /// Takes one input. An error is the machine's final error (or misuse); outputs that were
+    /// already due still drain.
+    fn handle(&mut self, now: Instant, input: Input<'_>) -> Result<(), Error>;
+
+    /// Drains one output.
+    fn poll(&mut self, now: Instant) -> Output<Self::Event>;
+}
+
+/// A machine that carries an ordered byte stream in both directions.
+pub trait Channel: Machine {
+    /// Takes what fits of `data` and says how much that was; 0 means full: wait for room.
+    fn write(&mut self, now: Instant, data: &[u8]) -> Result<usize, Error>;
+
+    /// True when everything written so far has been stored or delivered by the carrier.
+    fn is_flushed(&self) -> bool;
+
+    /// Ends our direction, after everything written so far. Reading goes on.
+    fn close_write(&mut self, now: Instant) -> Result<(), Error>;
+
+    /// Copies received plaintext into `out`.
+    fn read(&mut self, now: Instant, out: &mut [u8]) -> Result<Read, Error>;
+
+    /// True when [`Channel::read`] would not say [`Read::Pending`].
+    fn is_readable(&self) -> bool;
+
+    /// True when [`Channel::write`] would take at least one byte, or fail.
+    fn is_writable(&self) -> bool;
+
+    /// True when the machine has nothing left to do, cleanly or not: it can be dropped.
+    fn is_finished(&self) -> bool;
+
+    /// The error that ended the connection, if one did.
+    fn error(&self) -> Option<&Error>;
+}

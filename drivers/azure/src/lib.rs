@@ -1,0 +1,1 @@
+//! Azure Storage as a carrier for Stillwire: operation to HTTP request, response to reply.

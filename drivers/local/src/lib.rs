@@ -1,0 +1,1 @@
+//! Memory and directory carriers for Stillwire.
