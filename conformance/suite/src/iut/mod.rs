@@ -1,0 +1,153 @@
+//! The implementation under test: one JSON object per line in, one out, in order.
+
+mod args;
+
+use args::Args;
+use serde_json::{Map, Value, json};
+use std::collections::BTreeMap;
+use std::io::{self, BufRead, Read as _, Write};
+use stillwire_core::{Class, Error};
+
+/// The longest line that is read: two digits a byte of the largest chunk, and room besides.
+pub const LONGEST_LINE: usize = 16 << 20;
+
+/// How many handles may be open at once.
+const MOST_HANDLES: usize = 256;
+
+/// Why an operation gave no answer.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub(crate) struct Fault {
+    class: Class,
+    detail: String,
+}
+
+impl Fault {
+    pub(crate) fn new(class: Class, detail: impl Into<String>) -> Self {
+        Self {
+            class,
+            detail: detail.into(),
+        }
+    }
+}
+
+impl From<Error> for Fault {
+    fn from(error: Error) -> Self {
+        // Timeouts and storage failures have no class and no operation here can meet them.
+        Self::new(error.class().unwrap_or(Class::State), error.to_string())
+    }
+}
+
+/// The answer of an operation: the keys of the reply.
+pub(crate) type Answer = Result<Value, Fault>;
+
+/// The implementation and the handles it has given out.
+#[derive(Default)]
+pub struct Iut {
+    handles: Handles,
+}
+
+/// What lives between two lines.
+#[derive(Default)]
+pub(crate) struct Handles {
+    given: u64,
+    open: BTreeMap<String, ()>,
+}
+
+type Operation = fn(&mut Handles, &Args) -> Answer;
+
+/// Every operation besides `hello` and `reset`.
+const OPERATIONS: &[(&str, Operation)] = &[];
+
+impl Iut {
+    /// An implementation without handles.
+    pub fn new() -> Self {
+        Self::default()
+    }
+
+    /// Answers one line (without its line feed) with one line (without one).
+    pub fn answer(&mut self, line: &[u8]) -> String {
+        let reply = match serde_json::from_slice(line) {
+            Ok(Value::Object(request)) => self.reply(request),
+            Ok(_) => Err(Fault::new(Class::Encoding, "the line is not an object")),
+            Err(error) => Err(Fault::new(Class::Encoding, error.to_string())),
+        };
+        match reply {
+            Ok(value) => value.to_string(),
+            Err(Fault { class, detail }) => {
+                json!({"error": {"class": class.as_str(), "detail": detail}}).to_string()
+            }
+        }
+    }
+
+    fn reply(&mut self, request: Map<String, Value>) -> Answer {
+        let args = Args::new(request);
+        let op = args.text("op")?;
+        match op {
+            "hello" => {
+                let ops: Vec<&str> = ["hello", "reset"]
+                    .into_iter()
+                    .chain(OPERATIONS.iter().map(|(name, _)| *name))
+                    .collect();
+                Ok(json!({
+                    "name": "stillwire",
+                    "version": env!("CARGO_PKG_VERSION"),
+                    "format": crate::vector::FORMAT,
+                    "profiles": [crate::vector::DEFAULT_PROFILE, "hardened"],
+                    "ops": ops,
+                }))
+            }
+            "reset" => {
+                self.handles = Handles::default();
+                Ok(json!({}))
+            }
+            _ => match OPERATIONS.iter().find(|(name, _)| *name == op) {
+                Some((_, operation)) => operation(&mut self.handles, &args),
+                None => Ok(json!({"unsupported": true})),
+            },
+        }
+    }
+}
+
+/// Answers every line of `input` on `output` until it ends.
+///
+/// A line longer than [`LONGEST_LINE`] is read over and answered with class `limit`.
+pub fn serve(input: &mut dyn BufRead, output: &mut dyn Write) -> io::Result<()> {
+    let mut iut = Iut::new();
+    let mut line = Vec::new();
+    loop {
+        line.clear();
+        let longest = LONGEST_LINE as u64 + 1;
+        if (&mut *input).take(longest).read_until(b'\n', &mut line)? == 0 {
+            return Ok(());
+        }
+        let answer = if line.last() == Some(&b'\n') {
+            line.pop();
+            iut.answer(&line)
+        } else if line.len() > LONGEST_LINE {
+            skip_line(input)?;
+            json!({"error": {"class": Class::Limit.as_str(), "detail": "the line is too long"}})
+                .to_string()
+        } else {
+            iut.answer(&line)
+        };
+        output.write_all(answer.as_bytes())?;
+        output.write_all(b"\n")?;
+        output.flush()?;
+    }
+}
+
+/// Reads up to and with the next line feed, keeping nothing.
+fn skip_line(input: &mut dyn BufRead) -> io::Result<()> {
+    loop {
+        let buffer = input.fill_buf()?;
+        if buffer.is_empty() {
+            return Ok(());
+        }
+        let end = buffer.iter().position(|byte| *byte == b'\n');
+        let used = end.map_or(buffer.len(), |end| end + 1);
+        input.consume(used);
+        if end.is_some() {
+            return Ok(());
+        }
+    }
+}
