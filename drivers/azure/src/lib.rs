@@ -1,1 +1,67 @@
 //! Azure Storage as a carrier for Stillwire: operation to HTTP request, response to reply.
+//!
+//! Pure: no socket, no clock, no runtime.
+//!
+//! Requests that an account key must authorise are signed by [`SharedKeyPolicy`], one try at a
+//! time; requests under a SAS carry it in the URL.
+#![deny(
+    clippy::unwrap_used,
+    clippy::expect_used,
+    clippy::panic,
+    clippy::indexing_slicing,
+    clippy::arithmetic_side_effects
+)]
+#![cfg_attr(
+    test,
+    allow(
+        clippy::unwrap_used,
+        clippy::expect_used,
+        clippy::panic,
+        clippy::indexing_slicing,
+        clippy::arithmetic_side_effects
+    )
+)]
+
+mod credential;
+mod date;
+mod encode;
+mod error;
+pub mod sas;
+pub mod shared_key;
+
+pub use azure_core::http;
+pub use credential::{AccountKey, Credential, Sas};
+pub use encode::redact;
+pub use error::Error;
+pub use sas::ServiceSas;
+pub use shared_key::{Clock, SharedKeyPolicy};
+
+use core::fmt;
+
+/// Which of the storage services.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Hash)]
+pub enum Service {
+    /// Blob storage.
+    Blob,
+    /// Queue storage.
+    Queue,
+    /// Table storage.
+    Table,
+}
+
+impl Service {
+    /// The service's label in host names: `blob`, `queue` or `table`.
+    pub const fn label(self) -> &'static str {
+        match self {
+            Self::Blob => "blob",
+            Self::Queue => "queue",
+            Self::Table => "table",
+        }
+    }
+}
+
+impl fmt::Display for Service {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.write_str(self.label())
+    }
+}

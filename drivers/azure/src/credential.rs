@@ -1,0 +1,191 @@
+//! Account keys and SAS texts: held zeroizing, never printed.
+
+use crate::Error;
+use crate::encode::percent;
+use base64ct::{Base64, Encoding as _};
+use core::fmt;
+use hmac::{Hmac, KeyInit as _, Mac as _};
+use sha2::{Digest as _, Sha256};
+use stillwire_core::UnixTime;
+use zeroize::{Zeroize as _, Zeroizing};
+
+/// What proves to the service that we may.
+#[derive(Clone)]
+pub enum Credential {
+    /// The account's own key: may do everything, SAS minting included.
+    SharedKey {
+        /// The account's name.
+        account: String,
+        /// Its key.
+        key: AccountKey,
+    },
+    /// A shared access signature, for an account or for one resource.
+    Sas(Sas),
+}
+
+impl Credential {
+    /// The account's name and the base64 text of its key.
+    pub fn shared_key(account: impl Into<String>, key: &str) -> Result<Self, Error> {
+        Ok(Self::SharedKey {
+            account: account.into(),
+            key: AccountKey::parse(key)?,
+        })
+    }
+}
+
+impl fmt::Debug for Credential {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        match self {
+            Self::SharedKey { account, .. } => write!(f, "SharedKey({account})"),
+            Self::Sas(sas) => fmt::Debug::fmt(sas, f),
+        }
+    }
+}
+
+/// An account key, ready for HMAC-SHA256.
+#[derive(Clone)]
+pub struct AccountKey {
+    /// The key as HMAC's first block: zero padded, or hashed when it is longer.
+    block: Zeroizing<[u8; 64]>,
+}
+
+impl AccountKey {
+    /// Longest base64 text accepted; real keys have 88 characters.
+    const LONGEST_TEXT: usize = 4_096;
+
+    /// Reads the portal's form, padded standard base64. Space around it is ignored.
+    pub fn parse(text: &str) -> Result<Self, Error> {
+        let text = text.trim();
+        if text.is_empty() || text.len() > Self::LONGEST_TEXT {
+            return Err(Error::Key);
+        }
+        let bytes = Zeroizing::new(Base64::decode_vec(text).map_err(|_| Error::Key)?);
+        let mut block = Zeroizing::new([0; 64]);
+        if let Some(place) = block.get_mut(..bytes.len()) {
+            place.copy_from_slice(&bytes);
+        } else {
+            let mut hash: [u8; 32] = Sha256::digest(&bytes).into();
+            for (place, byte) in block.iter_mut().zip(hash) {
+                *place = byte;
+            }
+            hash.zeroize();
+        }
+        Ok(Self { block })
+    }
+
+    /// Base64 of the HMAC-SHA256 of `text`, as every Azure Storage signature is made.
+    pub(crate) fn sign(&self, text: &str) -> String {
+        let mut mac = Hmac::<Sha256>::new((&*self.block).into());
+        mac.update(text.as_bytes());
+        Base64::encode_string(&mac.finalize().into_bytes())
+    }
+}
+
+impl fmt::Debug for AccountKey {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.write_str("AccountKey(REDACTED)")
+    }
+}
+
+/// A SAS: the text of a URL query without its question mark.
+#[derive(Clone, PartialEq, Eq)]
+pub struct Sas {
+    query: Zeroizing<String>,
+}
+
+impl Sas {
+    /// Longest text accepted.
+    pub const LONGEST: usize = 4_096;
+
+    /// Takes the text of a query, with or without its question mark.
+    ///
+    /// Refused are characters that do not belong in a query, and parameters that would turn a
+    /// request into another one: a SAS may come from a peer.
+    pub fn parse(text: &str) -> Result<Self, Error> {
+        let text = text.trim().trim_start_matches('?');
+        if text.is_empty() || text.len() > Self::LONGEST {
+            return Err(Error::Sas("empty or too long"));
+        }
+        if !text.bytes().all(|b| b.is_ascii_graphic() && b != b'#') {
+            return Err(Error::Sas("it holds characters that belong in no query"));
+        }
+        let mut signed = false;
+        for (name, _) in pairs(text) {
+            match name.to_ascii_lowercase().as_str() {
+                "sig" => signed = true,
+                "comp" | "restype" | "timeout" | "snapshot" | "versionid" | "marker"
+                | "maxresults" | "include" | "prefix" | "delimiter" => {
+                    return Err(Error::Sas("it holds a parameter that is part of no SAS"));
+                }
+                _ => {}
+            }
+        }
+        if !signed {
+            return Err(Error::Sas("the signature, \"sig\", is missing"));
+        }
+        Ok(Self {
+            query: Zeroizing::new(text.to_owned()),
+        })
+    }
+
+    /// The secret itself, without a question mark: for the wire only, never for a log.
+    pub fn expose(&self) -> &str {
+        &self.query
+    }
+
+    /// The decoded value of one parameter, `sig` excepted.
+    pub fn parameter(&self, name: &str) -> Option<String> {
+        if name.eq_ignore_ascii_case("sig") {
+            return None;
+        }
+        pairs(&self.query)
+            .find(|(n, _)| n == name)
+            .map(|(_, value)| value)
+    }
+
+    /// When it expires, as far as it says so.
+    pub fn expiry(&self) -> Option<UnixTime> {
+        crate::date::parse_iso8601(&self.parameter("se")?)
+    }
+
+    /// From when on it holds, as far as it says so.
+    pub fn start(&self) -> Option<UnixTime> {
+        crate::date::parse_iso8601(&self.parameter("st")?)
+    }
+
+    /// Its permission letters.
+    pub fn permissions(&self) -> Option<String> {
+        self.parameter("sp")
+    }
+}
+
+fn pairs(query: &str) -> impl Iterator<Item = (String, String)> + '_ {
+    query.split('&').filter(|p| !p.is_empty()).map(|pair| {
+        let (name, value) = pair.split_once('=').unwrap_or((pair, ""));
+        let decode = |text: &str| crate::encode::unpercent(text).unwrap_or_default();
+        (decode(name), decode(value))
+    })
+}
+
+impl fmt::Debug for Sas {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.write_str("Sas(")?;
+        for (i, (name, value)) in pairs(&self.query).enumerate() {
+            if i > 0 {
+                f.write_str("&")?;
+            }
+            // Only what is known to be harmless; a parameter of tomorrow may not be.
+            let harmless = matches!(
+                name.as_str(),
+                "sv" | "st" | "se" | "sp" | "sr" | "spr" | "tn" | "ss" | "srt"
+            );
+            let value = if harmless {
+                percent(&value)
+            } else {
+                "REDACTED".into()
+            };
+            write!(f, "{}={value}", percent(&name))?;
+        }
+        f.write_str(")")
+    }
+}
