@@ -1,6 +1,7 @@
 //! The implementation under test: one JSON object per line in, one out, in order.
 
 mod args;
+mod azure;
 
 use args::Args;
 use serde_json::{Map, Value, json};
@@ -56,7 +57,10 @@ pub(crate) struct Handles {
 type Operation = fn(&mut Handles, &Args) -> Answer;
 
 /// Every operation besides `hello` and `reset`.
-const OPERATIONS: &[(&str, Operation)] = &[];
+const OPERATIONS: &[(&str, Operation)] = &[
+    ("azure.sas", |_, args| azure::sas(args)),
+    ("azure.sharedkey", |_, args| azure::shared_key(args)),
+];
 
 impl Iut {
     /// An implementation without handles.
