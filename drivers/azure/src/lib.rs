@@ -1,6 +1,28 @@
 //! Azure Storage as a carrier for Stillwire: operation to HTTP request, response to reply.
 //!
-//! Pure: no socket, no clock, no runtime.
+//! Pure: no socket, no clock, no runtime. [`blob::BlobStore::begin`] and
+//! [`blob::BlobSession::begin`] turn one [`stillwire_core::store::Request`] into a
+//! [`blob::Exchange`], a small machine that names the HTTP requests to send and is handed the
+//! answers. Who sends them, over what and when is the adapter's affair:
+//!
+//! ```
+//! use stillwire_azure::{Outcome, Step, blob::Exchange};
+//! use stillwire_azure::http::Request;
+//! use stillwire_core::store::{Failure, Reply};
+//!
+//! fn run(mut exchange: Exchange, mut send: impl FnMut(Request, usize) -> Outcome)
+//! -> Result<Reply, Failure> {
+//!     loop {
+//!         match exchange.step() {
+//!             Step::Send(request) => {
+//!                 let outcome = send(request, exchange.body_limit());
+//!                 exchange.handle(outcome);
+//!             }
+//!             Step::Done(result) => return result,
+//!         }
+//!     }
+//! }
+//! ```
 //!
 //! Requests that an account key must authorise are signed by [`SharedKeyPolicy`], one try at a
 //! time; requests under a SAS carry it in the URL.
@@ -22,17 +44,25 @@
     )
 )]
 
+pub mod address;
+pub mod blob;
 mod credential;
 mod date;
 mod encode;
+pub mod environment;
 mod error;
+mod exchange;
+mod failure;
 pub mod sas;
 pub mod shared_key;
 
+pub use address::StoreAddress;
 pub use azure_core::http;
 pub use credential::{AccountKey, Credential, Sas};
 pub use encode::redact;
+pub use environment::Account;
 pub use error::Error;
+pub use exchange::{Outcome, Response, Step, TransportError};
 pub use sas::ServiceSas;
 pub use shared_key::{Clock, SharedKeyPolicy};
 
