@@ -17,6 +17,14 @@ impl Args {
         Self(fields)
     }
 
+    /// The keys of an object inside a request.
+    pub(crate) fn of(value: &Value) -> Result<Self, Fault> {
+        let fields = value.as_object().cloned();
+        fields
+            .map(Self)
+            .ok_or_else(|| Fault::new(Class::Encoding, "an item is not an object"))
+    }
+
     pub(crate) fn value(&self, name: &str) -> Result<&Value, Fault> {
         self.0.get(name).ok_or_else(|| encoding(name, "is missing"))
     }

@@ -1,0 +1,47 @@
+"""Seeds for the fuzz targets in conformance/fuzz, taken from the vectors: one file each."""
+
+import json
+import shutil
+
+import handshakes
+from peer import ROOT, VECTORS
+
+SEEDS = ROOT / "conformance" / "fuzz" / "seeds"
+MOST, LONGEST = 40, 2_000
+PROFILES = {"nn": b"\0", "nnpsk0": b"\1", "nk": b"\2"}
+
+
+def steps(*files):
+    for file in files:
+        for test in json.loads((VECTORS / f"{file}.json").read_text())["tests"]:
+            yield from (step["do"] for step in test["steps"])
+
+
+def write(target, seeds):
+    folder = SEEDS / target
+    folder.mkdir(parents=True)
+    chosen = sorted({seed for seed in seeds if len(seed) <= LONGEST}, key=lambda seed: (len(seed), seed))
+    step = max(1, len(chosen) // MOST)
+    for at, seed in enumerate(chosen[::step][:MOST]):
+        (folder / f"{at:02}").write_bytes(seed)
+    print(f"{target}: {len(list(folder.iterdir()))} seeds")
+
+
+if __name__ == "__main__":
+    shutil.rmtree(SEEDS, ignore_errors=True)
+    write("chunk", (bytes.fromhex(ask["wire"]) for ask in steps("aznet/chunk", "aznet/chunk-edges") if "wire" in ask))
+    write("frame", (bytes.fromhex(ask["bytes"]) for ask in steps("aznet/frames", "aznet/frames-edges") if "bytes" in ask))
+    write("url", (ask["url"].encode() for ask in steps("aznet/url", "aznet/url-edges") if "url" in ask))
+    texts = [text.encode() for _, text, _, _ in handshakes.GOOD_TOKENS]
+    texts += [text for _, text in handshakes.BAD_TOKENS if text is not None]
+    write("tokens", texts)
+    accepts = [ask for ask in steps("aznet/handshake", "aznet/handshake-edges") if ask["op"] == "aznet.accept"]
+    write("message1", (PROFILES[ask["profile"]] + bytes.fromhex(ask["msg1"]) for ask in accepts))
+    # The target dials as the session `tokens` does, so these open and reach what reads the tokens.
+    session = handshakes.Session("tokens", "nn")
+    print("message2 dials with", session.id, session.e.hex())
+    write("message2", (session.both(text)[1] for text in texts))
+    lines = [json.dumps(ask, separators=(",", ":")).encode() for ask in steps(
+        "aznet/chunk", "aznet/frames", "aznet/handshake", "aznet/id", "aznet/queue", "aznet/table", "aznet/url",
+        "azure/sas", "azure/sharedkey", "noise/flynn")]
+    write("iut_line", lines)

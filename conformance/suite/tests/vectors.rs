@@ -1,0 +1,91 @@
+//! Every vector against our own code, through the program and its child process.
+
+use std::path::{Path, PathBuf};
+use std::process::Command;
+use stillwire_conformance::vector;
+
+fn vectors() -> PathBuf {
+    Path::new(env!("CARGO_MANIFEST_DIR")).join("../vectors")
+}
+
+/// Files that must be there, with the least number of vectors in each: a vector that is lost must
+/// not look like one that passes.
+const FILES: &[(&str, usize)] = &[
+    ("aznet/chunk.json", 47),
+    ("aznet/chunk-edges.json", 255),
+    ("aznet/frames.json", 27),
+    ("aznet/frames-edges.json", 41),
+    ("aznet/handshake.json", 54),
+    ("aznet/handshake-edges.json", 1008),
+    ("aznet/id.json", 29),
+    ("aznet/id-edges.json", 175),
+    ("aznet/queue.json", 20),
+    ("aznet/queue-edges.json", 54),
+    ("aznet/table.json", 24),
+    ("aznet/table-edges.json", 69),
+    ("aznet/tokens.json", 64),
+    ("aznet/url.json", 19),
+    ("aznet/url-edges.json", 56),
+    ("azure/sas.json", 19),
+    ("azure/sas-edges.json", 80),
+    ("azure/sharedkey.json", 40),
+    ("azure/sharedkey-edges.json", 51),
+    ("noise/flynn.json", 12),
+    ("noise/snow.json", 5),
+];
+
+#[test]
+fn every_file_is_there() {
+    for (file, least) in FILES {
+        let tests = vector::load(&vectors().join(file)).unwrap();
+        assert!(tests.len() >= *least, "{file} has {} vectors", tests.len());
+    }
+}
+
+#[test]
+fn every_unconfirmed_vector_says_so() {
+    for file in vector::find(&vectors()).unwrap() {
+        for test in vector::load(&file).unwrap() {
+            let flagged = test.flags.iter().any(|flag| flag == "unconfirmed");
+            assert_eq!(flagged, test.source.name == "unconfirmed", "{}", test.id);
+            let peer = test.flags.iter().any(|flag| flag == "peer");
+            assert!(!(flagged && peer), "{} is both", test.id);
+        }
+    }
+}
+
+#[test]
+fn stillwire_passes_every_vector() {
+    let all: usize = FILES.iter().map(|(_, count)| count).sum();
+    let output = Command::new(env!("CARGO_BIN_EXE_stillwire-conformance"))
+        .arg("run")
+        .arg(vectors())
+        .output()
+        .unwrap();
+    let text = String::from_utf8(output.stdout).unwrap();
+    assert!(output.status.success(), "{text}");
+    let last = text.lines().last().unwrap();
+    let passed = last.strip_suffix(" passed, 0 failed, 0 skipped");
+    let passed: usize = passed.expect(last).parse().unwrap();
+    assert!(passed >= all, "{passed} of {all}");
+}
+
+#[test]
+fn the_program_says_how_it_ended() {
+    let run = |arguments: &[&str]| {
+        let output = Command::new(env!("CARGO_BIN_EXE_stillwire-conformance"))
+            .args(arguments)
+            .output()
+            .unwrap();
+        (output.status.code(), String::from_utf8(output.stdout).unwrap())
+    };
+    assert_eq!(run(&[]).0, Some(2));
+    assert_eq!(run(&["fly"]).0, Some(2));
+    assert_eq!(run(&["run", "--no-such-option"]).0, Some(2));
+    assert_eq!(run(&["run", "--iut"]).0, Some(2));
+    assert_eq!(run(&["run", "--known-failing", "no-such-file"]).0, Some(2));
+    assert_eq!(run(&["--help"]).0, Some(0));
+    let (code, text) = run(&["run", "no-such-folder"]);
+    assert_eq!(code, Some(1));
+    assert!(text.ends_with("0 passed, 1 failed, 0 skipped\n"), "{text}");
+}
