@@ -51,6 +51,9 @@ pub enum Role {
 pub enum Operation {
     /// Listener: create the two bootstrap places if they are missing. Reply: [`Reply::Prepared`].
     Prepare,
+    /// Listener: remove the two bootstrap places and all in them. Only asked for when this listener
+    /// made them and was told to (wire page, trap 19). Reply: Done.
+    RemoveBootstrap,
     /// Dialer: leave message 1 under our connection id. Idempotent. Reply: [`Reply::Done`].
     PutHandshake {
         /// Our id.

@@ -2,7 +2,35 @@
 //!
 //! Noise NN between a *listener* that owns the storage and a *dialer* that holds a connection
 //! URL; then sealed chunks in one append-only place per direction.
+//!
+//! | Who | Machine | Becomes |
+//! |---|---|---|
+//! | the side with a ticket | [`Dialer`] | one [`Connection`] |
+//! | the side that owns the storage | [`Listener`] | many [`Connection`]s |
+//!
+//! The bytes are in [`wire`], the key exchange in [`handshake`].
 
+mod block;
+mod candidate;
+mod config;
+mod connection;
+mod dialer;
+pub mod handshake;
 mod id;
+mod inbound;
+mod janitor;
+mod listener;
+mod memory;
+mod outbound;
+mod polling;
+mod retry;
+mod stats;
+pub mod wire;
 
+pub use config::{Config, Policy};
+pub use connection::{Connection, ConnectionEvent};
+pub use dialer::{Connected, Dialer, DialerEvent};
+pub use handshake::{DialerSecurity, ListenerSecurity};
 pub use id::ConnectionId;
+pub use listener::{Listener, ListenerEvent};
+pub use stats::Stats;

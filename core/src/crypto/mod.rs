@@ -1,1 +1,18 @@
 //! Primitives, one per file. Secrets are zeroized on drop and have no `Debug`.
+//!
+//! Everything is pure Rust by default. Feature `aws-lc` takes AES-256-GCM from aws-lc instead;
+//! it changes the speed and nothing else.
+
+pub mod aes_gcm;
+pub(crate) mod noise;
+pub mod rng;
+pub mod secret;
+pub mod sha256;
+pub mod x25519;
+
+pub use aes_gcm::Aes256Gcm;
+pub use rng::Rng;
+pub use secret::Secret;
+
+#[cfg(test)]
+pub(crate) mod tests;

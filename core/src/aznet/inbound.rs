@@ -1,0 +1,430 @@
+//! The peer's direction: reads into chunks, chunks into frames, frames into plaintext.
+//!
+//! Chunks are opened where they lie; the application's bytes are slices of what came in.
+
+use super::block::DONE;
+use super::config::Config;
+use super::polling::Poller;
+use super::retry::{Ids, Task};
+use super::stats::{Stats, add};
+use super::wire::chunk::{self, OVERHEAD, Opener, PREFIX};
+use super::wire::frame::{self, HEADER, kind};
+use crate::error::{Class, Error};
+use crate::store::{Direction, Failure, Operation, Profile, Reply, Request, RequestId};
+use crate::time::Instant;
+use alloc::collections::VecDeque;
+use bytes::{Buf, Bytes, BytesMut};
+
+/// Pieces up to this size are copied together.
+const SMALL: usize = 2048;
+
+/// A frame whose payload is not all there yet.
+#[derive(Clone, Copy)]
+struct Current {
+    kind: u8,
+    left: usize,
+}
+
+#[derive(Clone, Copy, Default, Debug, PartialEq, Eq)]
+pub(super) struct News {
+    /// At least one chunk was opened.
+    pub(super) opened: bool,
+    /// The peer's end mark came.
+    pub(super) fin: bool,
+    /// The peer's farewell came.
+    pub(super) done: bool,
+}
+
+pub(super) struct Inbound {
+    opener: Opener,
+    /// A chunk that is not all there, prefix included.
+    partial: BytesMut,
+    head: [u8; HEADER],
+    head_length: usize,
+    current: Option<Current>,
+    plain: VecDeque<BytesMut>,
+    buffered: usize,
+    pub(super) fin: bool,
+    read: Option<Task>,
+    rotation: Option<Task>,
+    places: u32,
+    /// A rotate frame came: nothing may follow in this place.
+    rotating: bool,
+    poller: Poller,
+    discard: bool,
+    /// Since when the place has been missing though it was there before.
+    pub(super) missing_since: Option<Instant>,
+    seen: bool,
+    warned: bool,
+    opened_bytes: u64,
+}
+
+impl Inbound {
+    pub(super) fn new(opener: Opener, profile: &Profile, config: &Config, now: Instant) -> Self {
+        Self {
+            opener,
+            partial: BytesMut::new(),
+            head: [0; HEADER],
+            head_length: 0,
+            current: None,
+            plain: VecDeque::new(),
+            buffered: 0,
+            fin: false,
+            read: None,
+            rotation: None,
+            places: 0,
+            rotating: false,
+            poller: Poller::new(config.policy, profile.shortest_poll, now),
+            discard: false,
+            missing_since: None,
+            seen: false,
+            warned: false,
+            opened_bytes: 0,
+        }
+    }
+
+    pub(super) fn buffered(&self) -> usize {
+        self.buffered
+    }
+
+    /// Copies plaintext out.
+    pub(super) fn take(&mut self, out: &mut [u8]) -> usize {
+        let mut filled = 0_usize;
+        while let Some(front) = self.plain.front_mut() {
+            let Some(space) = out.get_mut(filled..).filter(|space| !space.is_empty()) else {
+                break;
+            };
+            let n = space.len().min(front.len());
+            let (Some(to), Some(from)) = (space.get_mut(..n), front.get(..n)) else {
+                break;
+            };
+            to.copy_from_slice(from);
+            front.advance(n);
+            filled = filled.saturating_add(n);
+            if front.is_empty() {
+                self.plain.pop_front();
+            }
+        }
+        self.buffered = self.buffered.saturating_sub(filled);
+        filled
+    }
+
+    /// From now on bytes are authenticated, counted and dropped: nobody will read them.
+    pub(super) fn discard(&mut self) {
+        self.discard = true;
+        self.plain.clear();
+        self.buffered = 0;
+    }
+
+    /// True when the application holds us back from fetching.
+    pub(super) fn is_full(&self, config: &Config) -> bool {
+        self.buffered > config.receive_buffer / 2
+    }
+
+    /// We sent something: look sooner.
+    pub(super) fn expect(&mut self, now: Instant) {
+        self.poller.expect(now);
+    }
+
+    pub(super) fn poll(
+        &mut self,
+        now: Instant,
+        profile: &Profile,
+        config: &Config,
+        ids: &mut Ids,
+        stats: &mut Stats,
+    ) -> Option<Request> {
+        if let Some(task) = &mut self.rotation {
+            let request = task.start(now, ids, config.request_timeout);
+            add(&mut stats.other_requests, u64::from(request.is_some()));
+            return request;
+        }
+        if self.read.is_none() {
+            if self.is_full(config) || self.poller.due() > now {
+                return None;
+            }
+            let operation = Operation::Read {
+                sequence: self.opener.sequence(),
+                limit: profile
+                    .bytes_per_read
+                    .min(config.receive_buffer.max(profile.largest_chunk)),
+            };
+            self.read = Some(Task::new(operation, now));
+        }
+        let timeout = config.try_timeout(profile.bytes_per_read);
+        let task = self.read.as_mut()?;
+        let request = task.start(now, ids, timeout)?;
+        add(&mut stats.retries, u64::from(task.tries > 1));
+        Some(request)
+    }
+
+    pub(super) fn deadline(&self, config: &Config) -> Option<Instant> {
+        if let Some(task) = &self.rotation {
+            return task.deadline();
+        }
+        match &self.read {
+            Some(task) => task.deadline(),
+            None if self.is_full(config) => None,
+            None => Some(self.poller.due()),
+        }
+    }
+
+    pub(super) fn owns(&self, id: RequestId) -> bool {
+        [&self.rotation, &self.read]
+            .into_iter()
+            .flatten()
+            .any(|task| task.is(id))
+    }
+
+    pub(super) fn reply(
+        &mut self,
+        now: Instant,
+        reply: Reply,
+        profile: &Profile,
+        config: &Config,
+        stats: &mut Stats,
+    ) -> Result<News, Error> {
+        match reply {
+            Reply::Done => {
+                self.rotation = None;
+                self.rotating = false;
+                self.seen = false;
+                add(&mut stats.rotations, 1);
+                self.poller.found(now, true);
+                Ok(News::default())
+            }
+            Reply::Data { bytes, more } => {
+                self.read = None;
+                self.seen = true;
+                self.missing_since = None;
+                add(&mut stats.reads, 1);
+                self.poller.found(now, more);
+                self.bytes(now, bytes, profile, config, stats)
+            }
+            Reply::Nothing { missing } => {
+                self.read = None;
+                add(&mut stats.empty_reads, 1);
+                if !missing {
+                    self.seen = true;
+                    self.missing_since = None;
+                } else if self.seen && self.missing_since.is_none() {
+                    self.missing_since = Some(now);
+                }
+                self.poller.missed(now);
+                Ok(News::default())
+            }
+            _ => Err(Error::Misuse("the reply does not answer the request")),
+        }
+    }
+
+    pub(super) fn failed(
+        &mut self,
+        now: Instant,
+        failure: &Failure,
+        config: &Config,
+    ) -> Result<(), Error> {
+        let Some(task) = self.rotation.as_mut().or(self.read.as_mut()) else {
+            return Ok(());
+        };
+        task.failed(now, config, failure.clone())
+            .map_err(Error::Store)
+    }
+
+    /// Takes stored bytes in, in any split.
+    fn bytes(
+        &mut self,
+        now: Instant,
+        mut bytes: Bytes,
+        profile: &Profile,
+        config: &Config,
+        stats: &mut Stats,
+    ) -> Result<News, Error> {
+        let mut news = News::default();
+        // First the rest of a chunk that began earlier, so that only that one is copied.
+        while !self.partial.is_empty() && !bytes.is_empty() {
+            let wanted = match self.partial.first_chunk::<PREFIX>() {
+                Some(prefix) => {
+                    chunk::declared(*prefix, profile.largest_chunk)?.saturating_add(PREFIX)
+                }
+                None => PREFIX,
+            };
+            let missing = wanted.saturating_sub(self.partial.len());
+            self.partial.reserve(missing);
+            let taken = bytes.split_to(missing.min(bytes.len()));
+            self.partial.extend_from_slice(&taken);
+            if wanted > PREFIX && self.partial.len() == wanted {
+                let whole = core::mem::take(&mut self.partial);
+                self.chunk(now, whole, profile, config, stats, &mut news)?;
+            }
+        }
+        let mut rest = bytes
+            .try_into_mut()
+            .unwrap_or_else(|shared| BytesMut::from(&*shared));
+        while let Some(prefix) = rest.first_chunk::<PREFIX>() {
+            let whole = chunk::declared(*prefix, profile.largest_chunk)?.saturating_add(PREFIX);
+            if rest.len() < whole {
+                break;
+            }
+            let this = rest.split_to(whole);
+            self.chunk(now, this, profile, config, stats, &mut news)?;
+        }
+        if !rest.is_empty() {
+            if self.rotating {
+                return Err(AFTER_ROTATE);
+            }
+            // A copy, so that a few bytes do not keep a large buffer alive.
+            self.partial = BytesMut::from(&*rest);
+        }
+        Ok(news)
+    }
+
+    fn chunk(
+        &mut self,
+        now: Instant,
+        mut whole: BytesMut,
+        profile: &Profile,
+        config: &Config,
+        stats: &mut Stats,
+        news: &mut News,
+    ) -> Result<(), Error> {
+        if self.rotating {
+            return Err(AFTER_ROTATE);
+        }
+        whole.advance(PREFIX);
+        let length = self.opener.open(&mut whole)?;
+        whole.truncate(length);
+        news.opened = true;
+        add(&mut stats.chunks_opened, 1);
+        add(&mut self.opened_bytes, length as u64);
+        if self.opened_bytes > config.data_limit {
+            return Err(Error::limit(
+                Class::DataLimit,
+                "the peer's key has carried all the bytes it may; open a new connection",
+            ));
+        }
+        self.frames(now, whole, profile, stats, news)
+    }
+
+    /// True once when seven eighths of the peer's key budget are used.
+    pub(super) fn budget_warning(&mut self, config: &Config) -> bool {
+        let line = config.data_limit.saturating_sub(config.data_limit / 8);
+        let warn = !self.warned && self.opened_bytes >= line;
+        self.warned |= warn;
+        warn
+    }
+
+    fn frames(
+        &mut self,
+        now: Instant,
+        mut plain: BytesMut,
+        profile: &Profile,
+        stats: &mut Stats,
+        news: &mut News,
+    ) -> Result<(), Error> {
+        let limit = profile.largest_chunk.saturating_sub(OVERHEAD + HEADER);
+        loop {
+            let current = match self.current {
+                Some(current) => current,
+                None => match self.frame_header(&mut plain, limit)? {
+                    Some(current) => current,
+                    None => return Ok(()),
+                },
+            };
+            let payload = plain.split_to(current.left.min(plain.len()));
+            let left = current.left.saturating_sub(payload.len());
+            if current.kind == kind::DATA && !payload.is_empty() {
+                add(&mut stats.bytes_received, payload.len() as u64);
+                if !self.discard {
+                    self.keep(payload);
+                }
+            }
+            if left > 0 {
+                self.current = Some(Current { left, ..current });
+                return Ok(());
+            }
+            self.current = None;
+            match current.kind {
+                kind::FIN => {
+                    self.fin = true;
+                    news.fin = true;
+                }
+                kind::ROTATE => {
+                    if !plain.is_empty() {
+                        return Err(AFTER_ROTATE);
+                    }
+                    if profile.writes_before_rotation.is_none() {
+                        return Err(Error::peer(
+                            Class::State,
+                            "a rotate frame on a carrier that does not rotate",
+                        ));
+                    }
+                    self.turn(now);
+                }
+                DONE => news.done = true,
+                _ => {}
+            }
+        }
+    }
+
+    /// Queues plaintext. Small pieces are copied together, so that a peer who sends single bytes
+    /// cannot make us hold many times their weight.
+    fn keep(&mut self, payload: BytesMut) {
+        self.buffered = self.buffered.saturating_add(payload.len());
+        if payload.len() > SMALL {
+            self.plain.push_back(payload);
+            return;
+        }
+        if let Some(tail) = self.plain.back_mut()
+            && tail.capacity().saturating_sub(tail.len()) >= payload.len()
+        {
+            tail.extend_from_slice(&payload);
+            return;
+        }
+        let mut tail = BytesMut::with_capacity(SMALL.saturating_mul(4));
+        tail.extend_from_slice(&payload);
+        self.plain.push_back(tail);
+    }
+
+    /// Reads a header, perhaps over several chunks, and judges it before its payload is there.
+    fn frame_header(
+        &mut self,
+        plain: &mut BytesMut,
+        limit: usize,
+    ) -> Result<Option<Current>, Error> {
+        let missing = HEADER.saturating_sub(self.head_length);
+        let taken = plain.split_to(missing.min(plain.len()));
+        if let Some(to) = self.head.get_mut(self.head_length..)
+            && let Some(to) = to.get_mut(..taken.len())
+        {
+            to.copy_from_slice(&taken);
+        }
+        self.head_length = self.head_length.saturating_add(taken.len());
+        if self.head_length < HEADER {
+            return Ok(None);
+        }
+        self.head_length = 0;
+        let header = frame::parse_header(self.head, limit)?;
+        if self.fin && matches!(header.kind, kind::DATA | kind::FIN | kind::ROTATE) {
+            return Err(Error::peer(
+                Class::State,
+                "the peer went on after it had ended its stream",
+            ));
+        }
+        Ok(Some(Current {
+            kind: header.kind,
+            left: header.length,
+        }))
+    }
+
+    fn turn(&mut self, now: Instant) {
+        self.rotating = true;
+        self.places = self.places.saturating_add(1);
+        let operation = Operation::Rotate {
+            direction: Direction::Inbound,
+            number: self.places,
+        };
+        self.rotation = Some(Task::new(operation, now));
+    }
+}
+
+const AFTER_ROTATE: Error = Error::peer(Class::State, "bytes follow a rotate frame in its blob");

@@ -1,0 +1,363 @@
+//! Our direction: application bytes into frames, frames into chunks, chunks into writes.
+//!
+//! While a write is in flight, later bytes gather in the open block, so there is at most one write
+//! per round trip however small the application's writes are. A chunk is sealed once; a retry
+//! sends the same bytes under the same sequence number.
+
+use super::block::{Block, DONE};
+use super::config::Config;
+use super::retry::{Ids, Task};
+use super::stats::{Stats, add};
+use super::wire::chunk::Sealer;
+use super::wire::frame::kind;
+use crate::error::{Class, Error};
+use crate::store::{Direction, Failure, FailureKind, Operation, Profile, Request, RequestId, Role};
+use crate::time::Instant;
+use alloc::collections::VecDeque;
+use core::time::Duration;
+
+/// How far our end mark has come.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+enum Fin {
+    Open,
+    /// Asked for; goes out behind the last byte.
+    Wanted,
+    Sealed,
+    Stored,
+}
+
+struct Flight {
+    task: Task,
+    /// Application bytes in it.
+    data: u64,
+    fin: bool,
+    rotate: bool,
+}
+
+pub(super) struct Outbound {
+    role: Role,
+    sealer: Sealer,
+    block: Block,
+    flights: VecDeque<Flight>,
+    rotation: Option<Task>,
+    /// Writes stored in, or on their way to, the present place.
+    writes_in_place: u32,
+    places: u32,
+    fin: Fin,
+    ping: bool,
+    /// The farewell behind our end mark: all of the peer's stream was read.
+    done: bool,
+    done_sealed: bool,
+    any_stored: bool,
+    warned: bool,
+    pub(super) last_sealed: Instant,
+}
+
+/// What came of a reply.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(super) enum Progress {
+    NotOurs,
+    Noted,
+    /// Our end mark is stored.
+    FinStored,
+}
+
+impl Outbound {
+    pub(super) fn new(role: Role, sealer: Sealer, now: Instant) -> Self {
+        Self {
+            role,
+            sealer,
+            block: Block::default(),
+            flights: VecDeque::new(),
+            rotation: None,
+            writes_in_place: 0,
+            places: 0,
+            fin: Fin::Open,
+            ping: false,
+            done: false,
+            done_sealed: false,
+            any_stored: false,
+            warned: false,
+            last_sealed: now,
+        }
+    }
+
+    pub(super) fn write(
+        &mut self,
+        data: &[u8],
+        profile: &Profile,
+        config: &Config,
+        stats: &mut Stats,
+    ) -> Result<usize, Error> {
+        if self.fin != Fin::Open {
+            return Err(Error::Misuse("this direction was already closed"));
+        }
+        let used = self
+            .sealer
+            .sealed_bytes()
+            .saturating_add(self.block.open_bytes() as u64);
+        let left = config.data_limit.saturating_sub(used);
+        let fits = usize::try_from(left).unwrap_or(usize::MAX).min(data.len());
+        let data = data.get(..fits).unwrap_or_default();
+        if fits == 0 && left == 0 {
+            return Err(Error::limit(
+                Class::DataLimit,
+                "this key has sealed all the bytes it may; open a new connection",
+            ));
+        }
+        if self.sequences_left(profile) == 0 {
+            return Err(Error::limit(
+                Class::NonceLimit,
+                "all sequence numbers are used; open a new connection",
+            ));
+        }
+        let taken = self.block.write(data, profile, config, &mut self.sealer)?;
+        add(&mut stats.bytes_written, taken as u64);
+        Ok(taken)
+    }
+
+    /// Sequence numbers that data may still use; a few are kept for the end mark.
+    fn sequences_left(&self, profile: &Profile) -> u64 {
+        let all = profile.sequences.unwrap_or(u64::MAX);
+        all.saturating_sub(self.sealer.sequence()).saturating_sub(8)
+    }
+
+    pub(super) fn has_room(&self, profile: &Profile, config: &Config) -> bool {
+        self.fin == Fin::Open && self.block.has_room(profile, config)
+    }
+
+    pub(super) fn close(&mut self) {
+        if self.fin == Fin::Open {
+            self.fin = Fin::Wanted;
+        }
+    }
+
+    pub(super) fn is_closing(&self) -> bool {
+        self.fin != Fin::Open
+    }
+
+    pub(super) fn fin_stored(&self) -> bool {
+        self.fin == Fin::Stored
+    }
+
+    pub(super) fn any_sealed(&self) -> bool {
+        self.sealer.sequence() > 0
+    }
+
+    pub(super) fn is_flushed(&self) -> bool {
+        self.block.is_empty()
+            && self.flights.is_empty()
+            && !matches!(self.fin, Fin::Wanted | Fin::Sealed)
+    }
+
+    /// Asks for a ping, unless something is on its way already.
+    pub(super) fn ping(&mut self) {
+        self.ping = self.block.is_empty();
+    }
+
+    /// Says the farewell, once.
+    pub(super) fn say_done(&mut self) {
+        self.done = !self.done_sealed;
+    }
+
+    /// True when the farewell was asked for and is stored or was given up.
+    pub(super) fn said_done(&self) -> bool {
+        self.done_sealed && self.flights.is_empty()
+    }
+
+    /// True once when seven eighths of the key's budget are used.
+    pub(super) fn budget_warning(&mut self, config: &Config) -> bool {
+        let line = config.data_limit.saturating_sub(config.data_limit / 8);
+        let warn = !self.warned && self.sealer.sealed_bytes() >= line;
+        self.warned |= warn;
+        warn
+    }
+
+    /// The next request that is due now.
+    pub(super) fn poll(
+        &mut self,
+        now: Instant,
+        profile: &Profile,
+        config: &Config,
+        ids: &mut Ids,
+        stats: &mut Stats,
+    ) -> Result<Option<Request>, Error> {
+        for flight in &mut self.flights {
+            let bytes = match flight.task.operation() {
+                Operation::Write { bytes, .. } => bytes.len(),
+                _ => 0,
+            };
+            if let Some(request) = flight.task.start(now, ids, config.try_timeout(bytes)) {
+                add(&mut stats.writes, 1);
+                add(&mut stats.retries, u64::from(flight.task.tries > 1));
+                return Ok(Some(request));
+            }
+        }
+        if let Some(task) = &mut self.rotation {
+            let request = task.start(now, ids, config.request_timeout);
+            if request.is_some() {
+                add(&mut stats.other_requests, 1);
+                add(&mut stats.retries, u64::from(task.tries > 1));
+            }
+            return Ok(request);
+        }
+        if !self.may_seal(profile, config) {
+            return Ok(None);
+        }
+        if !self.seal(now, profile, stats)? {
+            return Ok(None);
+        }
+        self.poll(now, profile, config, ids, stats)
+    }
+
+    fn may_seal(&self, profile: &Profile, config: &Config) -> bool {
+        let control = self.ping || self.fin == Fin::Wanted || (self.done && self.fin != Fin::Open);
+        if self.block.is_empty() && !control {
+            return false;
+        }
+        let rotating = self.flights.iter().any(|f| f.rotate);
+        let window = usize::from(profile.writes_in_flight.max(1));
+        !rotating
+            && (self.flights.is_empty()
+                || (self.flights.len() < window && !self.block.has_room(profile, config)))
+    }
+
+    /// Closes the block, with the control frames that are wanted, and puts it in flight.
+    fn seal(&mut self, now: Instant, profile: &Profile, stats: &mut Stats) -> Result<bool, Error> {
+        let limit = profile.bytes_per_write;
+        let sealer = &mut self.sealer;
+        let mut fin = false;
+        if self.fin == Fin::Wanted {
+            fin = self.block.control(kind::FIN, profile, limit, sealer)?;
+            if fin {
+                self.fin = Fin::Sealed;
+            }
+        }
+        let fin_out = matches!(self.fin, Fin::Sealed | Fin::Stored);
+        if self.done && fin_out {
+            self.done_sealed |= self.block.control(DONE, profile, limit, sealer)?;
+            self.done = !self.done_sealed;
+        }
+        if self.ping {
+            self.ping = false;
+            if self.block.is_empty() {
+                self.block.control(kind::PING, profile, limit, sealer)?;
+                add(&mut stats.pings, 1);
+            }
+        }
+        let last_in_place = profile
+            .writes_before_rotation
+            .is_some_and(|most| self.writes_in_place.saturating_add(1) >= most.max(2));
+        let mut rotate = false;
+        if last_in_place && !fin_out {
+            self.block.end_chunk(sealer)?;
+            rotate = self.block.control(kind::ROTATE, profile, limit, sealer)?;
+        }
+        self.block.end_chunk(sealer)?;
+        let Some((sealed, data)) = self.block.take() else {
+            return Ok(false);
+        };
+        add(&mut stats.chunks_sealed, sealed.chunks.len() as u64);
+        let operation = Operation::Write {
+            sequence: sealed.sequence,
+            chunks: sealed.chunks,
+            bytes: sealed.bytes,
+        };
+        self.writes_in_place = self.writes_in_place.saturating_add(1);
+        self.last_sealed = now;
+        self.flights.push_back(Flight {
+            task: Task::new(operation, now),
+            data,
+            fin,
+            rotate,
+        });
+        Ok(true)
+    }
+
+    pub(super) fn deadline(&self) -> Option<Instant> {
+        let flights = self.flights.iter().filter_map(|f| f.task.deadline());
+        let rotation = self.rotation.as_ref().and_then(Task::deadline);
+        flights.chain(rotation).min()
+    }
+
+    pub(super) fn done(&mut self, now: Instant, id: RequestId, stats: &mut Stats) -> Progress {
+        if self.rotation.as_ref().is_some_and(|task| task.is(id)) {
+            self.rotation = None;
+            self.writes_in_place = 0;
+            add(&mut stats.rotations, 1);
+            return Progress::Noted;
+        }
+        let Some(at) = self.flights.iter().position(|f| f.task.is(id)) else {
+            return Progress::NotOurs;
+        };
+        let Some(flight) = self.flights.remove(at) else {
+            return Progress::NotOurs;
+        };
+        self.any_stored = true;
+        add(&mut stats.bytes_stored, flight.data);
+        if flight.rotate {
+            self.places = self.places.saturating_add(1);
+            let operation = Operation::Rotate {
+                direction: Direction::Outbound,
+                number: self.places,
+            };
+            self.rotation = Some(Task::new(operation, now));
+        }
+        if let Operation::Write { bytes, .. } = flight.task.into_operation() {
+            self.block.recycle(bytes);
+        }
+        if flight.fin {
+            self.fin = Fin::Stored;
+            return Progress::FinStored;
+        }
+        Progress::Noted
+    }
+
+    /// A try failed. An error is final.
+    pub(super) fn failed(
+        &mut self,
+        now: Instant,
+        id: RequestId,
+        failure: &Failure,
+        config: &Config,
+    ) -> Result<Progress, Error> {
+        if let Some(task) = self.rotation.as_mut().filter(|task| task.is(id)) {
+            let outcome = task.failed(now, config, failure.clone());
+            return outcome.map(|()| Progress::Noted).map_err(Error::Store);
+        }
+        let first = !self.any_stored && self.role == Role::Dialer;
+        let farewell_only = self.done_sealed && self.fin == Fin::Stored;
+        let Some(at) = self.flights.iter().position(|f| f.task.is(id)) else {
+            return Ok(Progress::NotOurs);
+        };
+        let Some(flight) = self.flights.get_mut(at) else {
+            return Ok(Progress::NotOurs);
+        };
+        if farewell_only && !failure.is_retryable() {
+            // The farewell is a courtesy: the peer may have cleaned up already.
+            self.flights.remove(at);
+            return Ok(Progress::Noted);
+        }
+        let waited = flight.task.since_start(now);
+        if failure.kind == FailureKind::NotFound && first && waited < config.connect_timeout {
+            // The Go listener posts the token before it creates the blobs (wire page, trap 6).
+            flight.task.again(now, failure, Duration::from_millis(100));
+            return Ok(Progress::Noted);
+        }
+        match flight.task.failed(now, config, failure.clone()) {
+            Ok(()) => Ok(Progress::Noted),
+            Err(_) if farewell_only => {
+                self.flights.remove(at);
+                Ok(Progress::Noted)
+            }
+            Err(failure) => Err(Error::Store(failure)),
+        }
+    }
+
+    /// Drops what was not sealed yet.
+    pub(super) fn forget(&mut self) {
+        self.block = Block::default();
+        self.ping = false;
+        self.done = false;
+    }
+}

@@ -1,0 +1,152 @@
+//! How connections end.
+
+use crate::world::{World, config, pattern};
+use std::time::Duration;
+use stillwire_core::aznet::ConnectionEvent;
+use stillwire_core::store::Operation;
+use stillwire_core::{Channel, Error, Timer};
+
+const SECOND: Duration = Duration::from_secs(1);
+
+#[test]
+fn a_half_close_ends_one_direction_only() {
+    let mut world = World::new(config());
+    let (mut a, mut b) = world.dial(config()).unwrap();
+    a.conn.write(world.now, b"question").unwrap();
+    a.conn.close_write(world.now).unwrap();
+    assert!(matches!(
+        a.conn.write(world.now, b"x"),
+        Err(Error::Misuse(_))
+    ));
+    world.run(&mut [&mut a, &mut b], true, SECOND);
+    assert!(b.ended && b.received == b"question" && !a.ended);
+    b.conn.write(world.now, b"answer").unwrap();
+    b.conn.close_write(world.now).unwrap();
+    world.run(&mut [&mut a, &mut b], true, 5 * SECOND);
+    assert!(a.ended && a.received == b"answer");
+    assert_eq!(a.closed(), Some(&Ok(())));
+    assert_eq!(b.closed(), Some(&Ok(())));
+    assert!(b.conn.is_clean());
+    assert!(world.store.sessions.is_empty(), "the listener cleans up");
+}
+
+#[test]
+fn trap_18_a_dialer_that_is_still_reading_keeps_its_session() {
+    let mut world = World::new(config());
+    let (mut a, mut b) = world.dial(config()).unwrap();
+    let data = pattern(60_000);
+    // The dialer ends first and does not read yet: nothing tells the listener that it has read.
+    a.conn.close_write(world.now).unwrap();
+    let mut sent = 0;
+    while sent < data.len() {
+        sent += b.conn.write(world.now, &data[sent..]).unwrap();
+        world.run(&mut [&mut b], true, SECOND);
+    }
+    b.conn.close_write(world.now).unwrap();
+    world.run(&mut [&mut a, &mut b], false, 20 * SECOND);
+    assert!(b.closed().is_none() && !world.store.sessions.is_empty());
+    world.run(&mut [&mut a, &mut b], true, 9 * SECOND);
+    assert_eq!(
+        (a.received.len(), a.ended, a.conn.error()),
+        (data.len(), true, None)
+    );
+    assert!(a.received == data);
+    world.run(&mut [&mut a, &mut b], true, SECOND);
+    assert_eq!(b.closed(), Some(&Ok(())));
+    assert!(world.store.sessions.is_empty());
+}
+
+#[test]
+fn a_peer_without_our_farewell_is_given_the_close_time() {
+    let mut world = World::new(config());
+    let (mut a, mut b) = world.dial(config()).unwrap();
+    a.conn.close_write(world.now).unwrap();
+    world.run(&mut [&mut a], true, SECOND);
+    // `a` falls silent from here on, as a Go dialer does behind its FIN.
+    b.conn.close_write(world.now).unwrap();
+    world.run(&mut [&mut b], true, 29 * SECOND);
+    assert!(b.closed().is_none());
+    world.run(&mut [&mut b], true, 3 * SECOND);
+    assert_eq!(b.closed(), Some(&Ok(())));
+}
+
+#[test]
+fn a_peer_that_never_ends_its_side_is_a_typed_outcome() {
+    let mut world = World::new(config());
+    let (mut a, mut b) = world.dial(config()).unwrap();
+    world.run(&mut [&mut a, &mut b], true, SECOND);
+    b.conn.close_write(world.now).unwrap();
+    world.run(&mut [&mut b], true, Duration::from_secs(310));
+    assert_eq!(b.closed(), Some(&Err(Error::Timeout(Timer::Close))));
+    assert!(!world.store.sessions.is_empty(), "left to the janitor");
+}
+
+#[test]
+fn a_dropped_connection_delivers_what_was_written_and_no_end_mark() {
+    let mut world = World::new(config());
+    let (mut a, mut b) = world.dial(config()).unwrap();
+    a.conn.write(world.now, b"last words").unwrap();
+    a.conn.abort(world.now);
+    world.run(&mut [&mut a, &mut b], true, 10 * SECOND);
+    assert_eq!(a.closed(), Some(&Err(Error::Closed)));
+    assert_eq!(b.received, b"last words");
+    assert!(!b.ended, "a broken-off stream is not a whole one");
+}
+
+#[test]
+fn dropping_after_close_still_waits_for_the_peer_within_bounds() {
+    let mut world = World::new(config());
+    let (mut a, mut b) = world.dial(config()).unwrap();
+    b.conn.write(world.now, &pattern(5_000)).unwrap();
+    b.conn.close_write(world.now).unwrap();
+    b.conn.abort(world.now);
+    world.run(&mut [&mut a, &mut b], true, 5 * SECOND);
+    assert!(a.ended && a.received.len() == 5_000);
+    a.conn.write(world.now, b"nobody reads this").unwrap();
+    a.conn.close_write(world.now).unwrap();
+    world.run(&mut [&mut a, &mut b], true, 5 * SECOND);
+    assert_eq!(b.closed(), Some(&Ok(())));
+    assert!(b.received.is_empty());
+    assert!(world.store.sessions.is_empty());
+}
+
+#[test]
+fn the_end_mark_follows_the_data_and_the_end_is_told_once() {
+    let mut world = World::new(config());
+    let (mut a, mut b) = world.dial(config()).unwrap();
+    let data = pattern(100_000);
+    let mut sent = 0;
+    while sent < data.len() {
+        sent += a.conn.write(world.now, &data[sent..]).unwrap();
+        if sent == data.len() {
+            a.conn.close_write(world.now).unwrap();
+        }
+        world.run(&mut [&mut a, &mut b], true, SECOND);
+        assert_eq!(b.ended, sent == data.len());
+    }
+    assert!(b.received == data);
+    let ends = b
+        .events
+        .iter()
+        .filter(|event| **event == ConnectionEvent::PeerFinished);
+    assert_eq!(ends.count(), 1);
+}
+
+#[test]
+fn nothing_but_our_own_session_is_ever_deleted() {
+    let mut world = World::new(config());
+    let (mut a, mut b) = world.dial(config()).unwrap();
+    let id = a.conn.id();
+    a.conn.close_write(world.now).unwrap();
+    b.conn.close_write(world.now).unwrap();
+    world.run(&mut [&mut a, &mut b], true, 40 * SECOND);
+    for operation in &world.store.log {
+        match operation {
+            Operation::DeleteSession { id: other } | Operation::DeleteToken { id: other } => {
+                assert_eq!(*other, id);
+            }
+            Operation::DeleteHandshake { name } => assert_eq!(*name, id.to_string()),
+            _ => {}
+        }
+    }
+}

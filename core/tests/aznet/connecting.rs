@@ -1,0 +1,266 @@
+//! From message 1 to a connection, and what must not become one.
+
+use crate::world::{Session, World, config, profile};
+use bytes::Bytes;
+use std::time::Duration;
+use stillwire_core::aznet::{Config, Dialer, DialerSecurity};
+use stillwire_core::store::{Failure, FailureKind, Operation};
+use stillwire_core::{Channel, Class, Error, Timer};
+
+fn dialer(world: &World, seed: u8) -> Dialer {
+    Dialer::new(
+        config(),
+        profile(),
+        &DialerSecurity::Nn,
+        [seed; 32],
+        world.now,
+    )
+}
+
+fn settle(world: &mut World, time: Duration) {
+    let until = world.now.after(time);
+    loop {
+        world.drive_listener();
+        match world.listener_next {
+            Some(next) if next <= until => world.now = next.max(world.now),
+            _ => break,
+        }
+    }
+    world.now = until;
+    world.drive_listener();
+}
+
+#[test]
+fn nobody_answers_is_a_timeout() {
+    let mut world = World::new(config());
+    world.listener.stop(world.now);
+    let mut lonely = dialer(&world, 3);
+    let started = world.now;
+    assert_eq!(
+        world.connect(&mut lonely).err(),
+        Some(Error::Timeout(Timer::Connect))
+    );
+    assert_eq!(world.now.since(started), Duration::from_secs(30));
+}
+
+#[test]
+fn the_places_exist_before_the_token_is_posted() {
+    let mut world = World::new(config());
+    let mut caller = dialer(&world, 3);
+    world.connect(&mut caller).unwrap();
+    let at = |wanted: fn(&Operation) -> bool| world.store.log.iter().position(wanted).unwrap();
+    let created = at(|o| matches!(o, Operation::CreateSession { .. }));
+    let posted = at(|o| matches!(o, Operation::PutToken { .. }));
+    assert!(created < posted);
+}
+
+#[test]
+fn trap_6_a_dialer_retries_its_first_append_and_creates_nothing() {
+    let mut world = World::new(config());
+    let (mut a, mut b) = world.dial(config()).unwrap();
+    let session = world.store.sessions.remove(&a.conn.id()).unwrap();
+    a.conn.write(world.now, b"early").unwrap();
+    world.run(&mut [&mut a], true, Duration::from_secs(2));
+    assert!(a.conn.error().is_none(), "{:?}", a.conn.error());
+    assert!(world.store.sessions.is_empty());
+    world.store.sessions.insert(a.conn.id(), session);
+    world.run(&mut [&mut a, &mut b], true, Duration::from_secs(2));
+    assert_eq!(b.received, b"early");
+}
+
+#[test]
+fn trap_1_an_existing_resource_is_refused_and_left_untouched() {
+    let mut world = World::new(config());
+    let mut caller = dialer(&world, 3);
+    let foreign = Session {
+        mark: [0xaa; 16],
+        req: vec![b"precious".to_vec()],
+        res: Vec::new(),
+    };
+    world.store.sessions.insert(caller.id(), foreign);
+    let result = world.connect(&mut caller);
+    assert_eq!(result.err(), Some(Error::Timeout(Timer::Connect)));
+    assert_eq!(world.rejected[0].1.class(), Some(Class::Name));
+    assert_eq!(world.store.sessions[&caller.id()].req[0], b"precious");
+    settle(&mut world, Duration::from_secs(700));
+    assert!(world.store.deleted.is_empty());
+    assert_eq!(world.rejected.len(), 1, "said once");
+}
+
+#[test]
+fn trap_1_hostile_ids_never_reach_the_store() {
+    let mut world = World::new(config());
+    let mut caller = dialer(&world, 3);
+    for name in [
+        "../x",
+        "a/b?c",
+        "handshake",
+        "token",
+        "$root",
+        "",
+        "nul\0byte",
+        "cr\r\nlf",
+        "6BA7B810-9DAD-41D1-80B4-00C04FD430C8",
+        "6ba7b8109dad41d180b400c04fd430c8",
+        "6ba7b810-9dad-11d1-80b4-00c04fd430c8",
+    ] {
+        let mut message = vec![9; 32];
+        message.extend_from_slice(name.as_bytes());
+        world.store.handshakes.insert(name.into(), message.into());
+    }
+    let connected = world.connect(&mut caller).unwrap();
+    settle(&mut world, Duration::from_secs(10));
+    assert_eq!(world.rejected.len(), 11);
+    assert!(
+        world
+            .rejected
+            .iter()
+            .all(|(_, error)| error.class() == Some(Class::Name))
+    );
+    let touched: Vec<_> = world.store.sessions.keys().collect();
+    assert_eq!(touched, [&connected.conn.id()]);
+    assert_eq!(world.store.handshakes.len(), 11, "junk stays where it is");
+}
+
+#[test]
+fn the_entry_must_bear_the_id_of_its_message() {
+    let mut world = World::new(config());
+    let mut caller = dialer(&world, 3);
+    let other = "0f6d3a52-5f1e-4d0b-9d7e-7c1d1e2f3a4b";
+    // Take the dialer's own entry and file it under another id.
+    let request = match stillwire_core::Machine::poll(&mut caller, world.now) {
+        stillwire_core::Output::Store(request) => request,
+        _ => unreachable!(),
+    };
+    let Operation::PutHandshake { message, .. } = request.operation else {
+        unreachable!()
+    };
+    world.store.handshakes.insert(other.into(), message);
+    settle(&mut world, Duration::from_secs(5));
+    assert_eq!(world.rejected.len(), 1);
+    assert_eq!(world.rejected[0].1.class(), Some(Class::Name));
+    assert!(world.store.sessions.is_empty());
+}
+
+#[test]
+fn trap_3_a_replayed_handshake_makes_no_second_session() {
+    let mut world = World::new(config());
+    let mut caller = dialer(&world, 3);
+    let mut a = world.connect(&mut caller).unwrap();
+    let recorded = world.store.log.iter().find_map(|o| match o {
+        Operation::PutHandshake { message, .. } => Some(message.clone()),
+        _ => None,
+    });
+    let mut b = world.accepted.pop().unwrap();
+    a.conn.close_write(world.now).unwrap();
+    b.conn.close_write(world.now).unwrap();
+    world.run(&mut [&mut a, &mut b], true, Duration::from_secs(40));
+    assert_eq!(b.closed(), Some(&Ok(())));
+    world
+        .listener
+        .connection_ended(world.now, b.conn.id(), true);
+    let name = a.conn.id().to_string();
+    world
+        .store
+        .handshakes
+        .insert(name.clone(), recorded.unwrap());
+    settle(&mut world, Duration::from_secs(5));
+    assert!(world.accepted.is_empty());
+    assert_eq!(world.rejected[0].1.class(), Some(Class::Replay));
+    // The same id with another ephemeral key is no better.
+    let mut message = vec![7; 32];
+    message.extend_from_slice(name.as_bytes());
+    world.store.handshakes.clear();
+    settle(&mut world, Duration::from_secs(2));
+    world.store.handshakes.insert(name, message.into());
+    settle(&mut world, Duration::from_secs(5));
+    assert!(world.accepted.is_empty());
+}
+
+#[test]
+fn a_flood_of_junk_does_not_keep_an_honest_dialer_out() {
+    let mut world = World::new(config());
+    for n in 0..1_000 {
+        let junk = Bytes::from(vec![n as u8; 20]);
+        world.store.handshakes.insert(format!("!junk-{n}"), junk);
+    }
+    let mut caller = dialer(&world, 3);
+    let started = world.now;
+    world.connect(&mut caller).unwrap();
+    assert!(world.now.since(started) < Duration::from_secs(3));
+}
+
+#[test]
+fn outages_while_accepting_are_ridden_out() {
+    let mut world = World::new(config());
+    for number in [0, 2, 3, 5, 7, 8] {
+        let busy = Failure::new(FailureKind::Busy, "503").maybe_landed();
+        world.store.faults.insert(number, busy);
+    }
+    world.store.landed = true;
+    let mut caller = dialer(&world, 3);
+    world.connect(&mut caller).unwrap();
+    assert_eq!(world.store.sessions.len(), 1);
+}
+
+#[test]
+fn the_janitor_removes_what_a_dropped_connection_left_after_the_idle_time() {
+    let mut world = World::new(config());
+    let (a, mut b) = world.dial(config()).unwrap();
+    let id = a.conn.id();
+    b.conn.abort(world.now);
+    world.run(&mut [&mut b], true, Duration::from_secs(1));
+    assert_eq!(b.closed(), Some(&Err(Error::Closed)));
+    world.listener.connection_ended(world.now, id, false);
+    settle(&mut world, Duration::from_secs(290));
+    assert!(world.store.sessions.contains_key(&id));
+    settle(&mut world, Duration::from_secs(20));
+    assert!(world.store.sessions.is_empty() && world.store.tokens.is_empty());
+}
+
+#[test]
+fn stopping_leaves_nothing_behind() {
+    let config = Config {
+        remove_bootstrap: false,
+        ..config()
+    };
+    let mut world = World::new(config.clone());
+    let (a, mut b) = world.dial(config).unwrap();
+    b.conn.abort(world.now);
+    world.run(&mut [&mut b], true, Duration::from_secs(1));
+    world.listener.stop(world.now);
+    settle(&mut world, Duration::from_secs(1));
+    assert!(!world.listener.is_finished(), "one connection is still out");
+    world
+        .listener
+        .connection_ended(world.now, a.conn.id(), false);
+    settle(&mut world, Duration::from_secs(1));
+    assert!(world.listener.is_finished());
+    assert!(world.store.sessions.is_empty());
+    assert!(world.store.tokens.is_empty() && world.store.handshakes.is_empty());
+}
+
+#[test]
+fn a_wrong_token_is_an_authentication_error() {
+    let mut world = World::new(config());
+    world.listener.stop(world.now);
+    let mut caller = dialer(&world, 3);
+    world
+        .store
+        .tokens
+        .insert(caller.id(), Bytes::from(vec![9; 100]));
+    let error = world.connect(&mut caller).err().unwrap();
+    assert_eq!(error.class(), Some(Class::Auth));
+}
+
+#[test]
+fn the_dialer_proves_itself_within_a_moment() {
+    let mut world = World::new(config());
+    let (mut a, mut b) = world.dial(config()).unwrap();
+    assert!(!b.conn.is_confirmed());
+    assert!(!world.store.tokens.is_empty());
+    world.run(&mut [&mut a, &mut b], true, Duration::from_secs(1));
+    assert!(b.conn.is_confirmed());
+    assert!(world.store.tokens.is_empty(), "the token entry is removed");
+    assert_eq!(a.conn.stats().pings, 1);
+}

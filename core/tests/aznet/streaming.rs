@@ -1,0 +1,228 @@
+//! Bytes through an open connection.
+
+use crate::world::{End, World, config, pattern};
+use std::time::Duration;
+use stillwire_core::aznet::{Config, ConnectionEvent};
+use stillwire_core::store::{Failure, FailureKind, Operation};
+use stillwire_core::{Channel, Class, Error};
+
+const SECOND: Duration = Duration::from_secs(1);
+
+fn open(config: Config) -> (World, End, End) {
+    let mut world = World::new(config.clone());
+    let (dialer, listener) = world.dial(config).unwrap();
+    (world, dialer, listener)
+}
+
+/// Writes all of `data` from `from` to `to`, which reads along.
+fn push(world: &mut World, from: &mut End, to: &mut End, data: &[u8]) {
+    let mut rest = data;
+    while !rest.is_empty() {
+        let n = from.conn.write(world.now, rest).unwrap();
+        rest = &rest[n..];
+        world.run(&mut [from, to], true, Duration::from_millis(20));
+    }
+    world.run(&mut [from, to], true, SECOND);
+}
+
+#[test]
+fn bytes_arrive_in_both_directions_across_rotations() {
+    let (mut world, mut a, mut b) = open(config());
+    let data = pattern(500_000);
+    push(&mut world, &mut a, &mut b, &data);
+    push(&mut world, &mut b, &mut a, &data);
+    assert!(b.received == data && a.received == data);
+    assert!(a.conn.stats().rotations > 2 && b.conn.stats().rotations > 2);
+    assert_eq!(a.conn.stats().bytes_stored, 500_000);
+}
+
+#[test]
+fn both_ends_see_the_same_channel_binding() {
+    let (_, a, b) = open(config());
+    assert_eq!(a.conn.channel_binding(), b.conn.channel_binding());
+    assert_ne!(a.conn.channel_binding(), [0; 32]);
+}
+
+#[test]
+fn small_writes_gather_while_one_is_in_flight() {
+    let (mut world, mut a, _b) = open(config());
+    for byte in 0..100_u8 {
+        assert_eq!(a.conn.write(world.now, &[byte]).unwrap(), 1);
+    }
+    a.drive(&mut world.store, world.now);
+    assert_eq!(a.conn.stats().writes, 1);
+    assert!(a.conn.is_flushed());
+}
+
+#[test]
+fn writing_stops_when_the_buffer_is_full() {
+    let (mut world, mut a, mut b) = open(config());
+    let data = pattern(1_000_000);
+    let n = a.conn.write(world.now, &data).unwrap();
+    assert!(n > 16_000 && n <= 16_384, "{n}");
+    assert!(!a.conn.is_writable());
+    assert_eq!(a.conn.write(world.now, &data[n..]).unwrap(), 0);
+    world.run(&mut [&mut a, &mut b], true, SECOND);
+    assert!(a.conn.is_writable());
+    assert!(b.received == data[..n]);
+}
+
+#[test]
+fn a_full_receive_buffer_stops_fetching_and_silence_is_then_nobodys_fault() {
+    let (mut world, mut a, mut b) = open(config());
+    let data = pattern(200_000);
+    let mut sent = 0;
+    for _ in 0..100 {
+        sent += a.conn.write(world.now, &data[sent..]).unwrap();
+        world.run(&mut [&mut a, &mut b], false, SECOND);
+        assert!(b.conn.buffered() <= 16_384 / 2 + 16_384);
+    }
+    // Longer than the idle time-out without a read: the peer is not to blame.
+    world.run(&mut [&mut a, &mut b], false, Duration::from_secs(400));
+    assert!(b.conn.error().is_none(), "{:?}", b.conn.error());
+    b.drain(world.now).unwrap();
+    while b.received.len() < data.len() {
+        sent += a.conn.write(world.now, &data[sent..]).unwrap();
+        world.run(&mut [&mut a, &mut b], true, SECOND);
+    }
+    assert!(b.received == data);
+}
+
+#[test]
+fn trap_13_pings_flow_and_keep_both_alive_without_reads() {
+    let (mut world, mut a, mut b) = open(config());
+    world.run(&mut [&mut a, &mut b], false, Duration::from_secs(1_200));
+    assert!(a.conn.error().is_none() && b.conn.error().is_none());
+    assert!(a.conn.stats().pings >= 39 && b.conn.stats().pings >= 39);
+}
+
+#[test]
+fn a_silent_peer_ends_the_connection_after_the_idle_time() {
+    let (mut world, mut a, _b) = open(config());
+    world.run(&mut [&mut a], true, Duration::from_secs(299));
+    assert!(a.conn.error().is_none());
+    world.run(&mut [&mut a], true, Duration::from_secs(2));
+    assert_eq!(
+        a.conn.error(),
+        Some(&Error::Timeout(stillwire_core::Timer::Idle))
+    );
+    assert!(a.conn.write(world.now, b"x").is_err(), "the error repeats");
+}
+
+#[test]
+fn trap_12_a_session_deleted_under_a_reader_is_a_typed_error() {
+    let (mut world, mut a, mut b) = open(config());
+    push(&mut world, &mut b, &mut a, b"hello");
+    world.store.sessions.clear();
+    world.run(&mut [&mut a], true, Duration::from_secs(60));
+    match a.conn.error() {
+        Some(Error::Store(failure)) => assert_eq!(failure.kind, FailureKind::NotFound),
+        other => panic!("{other:?}"),
+    }
+}
+
+#[test]
+fn trap_5_the_key_budget_warns_and_then_closes() {
+    let small = Config {
+        data_limit: 40_000,
+        ..config()
+    };
+    let (mut world, mut a, mut b) = open(small);
+    let data = pattern(100_000);
+    let mut taken = 0;
+    let error = loop {
+        match a.conn.write(world.now, &data[taken..]) {
+            Ok(n) => taken += n,
+            Err(error) => break error,
+        }
+        world.run(&mut [&mut a, &mut b], true, SECOND);
+    };
+    assert_eq!(error.class(), Some(Class::DataLimit));
+    assert!(taken <= 40_000 && taken > 35_000, "{taken}");
+    assert!(a.events.contains(&ConnectionEvent::DataBudgetWarning));
+    assert_eq!(a.conn.stats().bytes_written, taken as u64);
+}
+
+#[test]
+fn trap_14_a_failed_write_says_how_much_was_taken_and_poisons() {
+    let (mut world, mut a, _b) = open(config());
+    a.conn.write(world.now, b"twelve bytes").unwrap();
+    let number = world.store.log.len();
+    let failure = Failure::new(FailureKind::Conflict, "a foreign append");
+    world.store.faults.insert(number, failure.clone());
+    a.drive(&mut world.store, world.now);
+    assert_eq!(a.conn.error(), Some(&Error::Store(failure)));
+    assert_eq!(a.conn.stats().bytes_written, 12);
+    assert_eq!(a.conn.stats().bytes_stored, 0);
+    assert!(a.conn.write(world.now, b"more").is_err());
+}
+
+#[test]
+fn a_retry_sends_the_same_bytes_and_says_that_it_may_have_landed() {
+    let (mut world, mut a, mut b) = open(config());
+    a.conn.write(world.now, b"once").unwrap();
+    let number = world.store.log.len();
+    world.store.landed = true;
+    let lost = Failure::new(FailureKind::TimedOut, "no answer").maybe_landed();
+    world.store.faults.insert(number, lost);
+    world.run(&mut [&mut a, &mut b], true, SECOND);
+    let writes: Vec<_> = world
+        .store
+        .log
+        .iter()
+        .filter_map(|operation| match operation {
+            Operation::Write {
+                sequence, bytes, ..
+            } => Some((*sequence, bytes.clone())),
+            _ => None,
+        })
+        .collect();
+    assert_eq!(writes.len(), 2);
+    assert_eq!(writes[0], writes[1]);
+    assert_eq!(b.received, b"once");
+    assert_eq!(a.conn.stats().retries, 1);
+}
+
+#[test]
+fn an_altered_chunk_is_an_authentication_error_and_final() {
+    let (mut world, mut a, mut b) = open(config());
+    a.conn.write(world.now, b"to be altered").unwrap();
+    a.drive(&mut world.store, world.now);
+    let session = world.store.sessions.get_mut(&a.conn.id()).unwrap();
+    *session.req[0].last_mut().unwrap() ^= 1;
+    world.run(&mut [&mut b], true, SECOND);
+    assert_eq!(b.conn.error().unwrap().class(), Some(Class::Auth));
+    assert!(b.received.is_empty());
+    assert!(!b.conn.is_confirmed());
+}
+
+#[test]
+fn a_declared_length_over_the_limit_is_refused_before_its_body_is_there() {
+    let (mut world, a, mut b) = open(config());
+    let session = world.store.sessions.get_mut(&a.conn.id()).unwrap();
+    session.req[0].extend_from_slice(&u32::MAX.to_be_bytes());
+    world.run(&mut [&mut b], true, SECOND);
+    assert_eq!(b.conn.error().unwrap().class(), Some(Class::Limit));
+}
+
+#[test]
+fn an_expired_sas_is_an_error_not_silence() {
+    let (mut world, mut a, _b) = open(config());
+    world.run(&mut [&mut a], true, SECOND);
+    let number = world.store.log.len();
+    let denied = Failure::new(FailureKind::Denied, "the SAS has expired");
+    world.store.faults.insert(number, denied.clone());
+    world.run(&mut [&mut a], true, SECOND);
+    assert_eq!(a.conn.error(), Some(&Error::Store(denied)));
+}
+
+#[test]
+fn an_idle_machine_is_small() {
+    let (mut world, mut a, mut b) = open(config());
+    push(&mut world, &mut a, &mut b, &pattern(100_000));
+    assert!(
+        size_of_val(&a.conn) < 4_096,
+        "{} bytes",
+        size_of_val(&a.conn)
+    );
+}
