@@ -12,11 +12,12 @@ use crate::crypto::{Secret, sha256};
 use crate::error::{Class, Error};
 use crate::store::{Failure, FailureKind, Handshake, Operation, Reply, Request, RequestId};
 use crate::time::Instant;
+use alloc::boxed::Box;
 use bytes::Bytes;
 use core::time::Duration;
 
 enum Stage {
-    Creating(Responder),
+    Creating(Box<Responder>),
     Posting(Split),
 }
 
@@ -57,7 +58,7 @@ impl Candidate {
             id,
             digest: sha256::digest(message),
             task: Task::new(Operation::CreateSession { id, mark }, now),
-            stage: Stage::Creating(responder),
+            stage: Stage::Creating(Box::new(responder)),
         })
     }
 

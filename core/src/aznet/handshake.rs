@@ -174,11 +174,7 @@ fn check_length(message: &[u8], overhead: usize) -> Result<(), Error> {
     Ok(())
 }
 
-fn write(
-    state: &mut HandshakeState,
-    payload: &[u8],
-    overhead: usize,
-) -> Result<Vec<u8>, Error> {
+fn write(state: &mut HandshakeState, payload: &[u8], overhead: usize) -> Result<Vec<u8>, Error> {
     if payload.len().saturating_add(overhead) > LARGEST_MESSAGE {
         return Err(Error::limit(
             Class::Limit,

@@ -31,7 +31,11 @@ impl ConnectionId {
         let text = core::str::from_utf8(text).map_err(|_| FAULT)?;
         let uuid = Uuid::try_parse(text).map_err(|_| FAULT)?;
         let canonical = uuid.get_version_num() == 4 && uuid.get_variant() == uuid::Variant::RFC4122;
-        if canonical { Ok(Self(uuid)) } else { Err(FAULT) }
+        if canonical {
+            Ok(Self(uuid))
+        } else {
+            Err(FAULT)
+        }
     }
 
     /// The 36 ASCII bytes of the text form.

@@ -126,3 +126,47 @@ mod backend {
         }
     }
 }
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::crypto::tests::{hex, hex32};
+    use crate::error::Class;
+
+    #[test]
+    fn gcm_specification_test_case_16() {
+        let key = Secret::from(hex32(
+            "feffe9928665731c6d6a8f9467308308feffe9928665731c6d6a8f9467308308",
+        ));
+        let nonce = hex("cafebabefacedbaddecaf888").try_into().unwrap();
+        let aad = hex("feedfacedeadbeeffeedfacedeadbeefabaddad2");
+        let plain = hex(
+            "d9313225f88406e5a55909c5aff5269a86a7a9531534f7da2e4c303d8a318a72\
+             1c3c0c95956809532fcf0e2449a6b525b16aedf5aa0de657ba637b39",
+        );
+        let sealed = hex(
+            "522dc1f099567d07f47f37a32a84427d643a8cdcbfe5c0c97598a2bd2555d1aa\
+             8cb08e48590dbb3da7b08b1056828838c5f61e6393ba7a0abcc9f662",
+        );
+        let cipher = Aes256Gcm::new(&key);
+        let mut buf = plain.clone();
+        let tag = cipher.seal_in_place(&nonce, &aad, &mut buf).unwrap();
+        assert_eq!(buf, sealed);
+        assert_eq!(tag.to_vec(), hex("76fc6ece0f4e1768cddf8853bb2d551b"));
+        cipher.open_in_place(&nonce, &aad, &mut buf, &tag).unwrap();
+        assert_eq!(buf, plain);
+    }
+
+    #[test]
+    fn nothing_of_a_forgery_is_left() {
+        let cipher = Aes256Gcm::new(&Secret::from([1; 32]));
+        for length in [0, 1, 16, 1000, 70_000] {
+            let mut buf = std::vec![0x55; length];
+            let mut tag = cipher.seal_in_place(&[0; 12], &[], &mut buf).unwrap();
+            tag[15] ^= 1;
+            let fault = cipher.open_in_place(&[0; 12], &[], &mut buf, &tag);
+            assert_eq!(fault.err().and_then(|e| e.class()), Some(Class::Auth));
+            assert!(buf.iter().all(|byte| *byte == 0));
+        }
+    }
+}

@@ -218,3 +218,8 @@ impl Cipher for AesGcm {
         Ok(body.len())
     }
 }
+
+#[cfg(test)]
+mod tests;
+#[cfg(test)]
+mod vectors;

@@ -70,10 +70,7 @@ mod tests {
     fn the_first_draw_is_chacha20_behind_the_next_key() {
         // RFC 8439, A.1, test vectors 1 and 2: zero key and nonce, blocks 0 and 1.
         let drawn = Rng::from_seed([0; 32]).array::<64>();
-        assert_eq!(
-            drawn[..8],
-            [0xda, 0x41, 0x59, 0x7c, 0x51, 0x57, 0x48, 0x8d]
-        );
+        assert_eq!(drawn[..8], [0xda, 0x41, 0x59, 0x7c, 0x51, 0x57, 0x48, 0x8d]);
         assert_eq!(
             drawn[32..40],
             [0x9f, 0x07, 0xe7, 0xbe, 0x55, 0x51, 0x38, 0x7a]

@@ -375,6 +375,9 @@ impl World {
         self.now = until;
         for end in ends.iter_mut() {
             end.drive(&mut self.store, self.now);
+            if drain {
+                let _ = end.drain(self.now);
+            }
         }
     }
 }

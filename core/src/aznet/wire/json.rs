@@ -43,7 +43,11 @@ impl<'a> Reader<'a> {
     }
 
     fn need(&mut self, wanted: char) -> Result<(), Error> {
-        if self.take(wanted) { Ok(()) } else { Err(FAULT) }
+        if self.take(wanted) {
+            Ok(())
+        } else {
+            Err(FAULT)
+        }
     }
 
     /// Only white space is left.

@@ -51,5 +51,7 @@ pub(super) fn decode(text: &str) -> Result<String, Error> {
 
 fn digit(byte: Option<u8>) -> Result<u8, Error> {
     let digit = byte.and_then(|byte| char::from(byte).to_digit(16));
-    digit.and_then(|digit| u8::try_from(digit).ok()).ok_or(FAULT)
+    digit
+        .and_then(|digit| u8::try_from(digit).ok())
+        .ok_or(FAULT)
 }

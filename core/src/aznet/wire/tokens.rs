@@ -81,7 +81,5 @@ const fn fault(detail: &'static str) -> Error {
 
 /// Compares as Go's decoder does: without case, the long s included.
 fn is_like(key: &str, upper: &str) -> bool {
-    key.chars()
-        .flat_map(char::to_uppercase)
-        .eq(upper.chars())
+    key.chars().flat_map(char::to_uppercase).eq(upper.chars())
 }

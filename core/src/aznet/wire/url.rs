@@ -98,7 +98,9 @@ impl ConnectionUrl {
         if find(&parameters, HANDSHAKE)?.is_some() || find(&parameters, TOKEN)?.is_some() {
             return Self::named(endpoint, &parameters, HANDSHAKE, TOKEN);
         }
-        let foreign = parameters.iter().filter(|(name, _)| !name.starts_with(OURS));
+        let foreign = parameters
+            .iter()
+            .filter(|(name, _)| !name.starts_with(OURS));
         let foreign: Vec<_> = foreign.collect();
         let [(one, first), (two, second)] = foreign.as_slice() else {
             return Err(fault("the connection URL lacks a handshake or a token"));
@@ -113,11 +115,7 @@ impl ConnectionUrl {
     }
 
     /// Takes a URL apart by configured names, exactly as Go looks them up.
-    pub fn parse_named(
-        url: &str,
-        handshake_name: &str,
-        token_name: &str,
-    ) -> Result<Self, Error> {
+    pub fn parse_named(url: &str, handshake_name: &str, token_name: &str) -> Result<Self, Error> {
         let Parts {
             endpoint,
             parameters,
@@ -160,7 +158,10 @@ impl ConnectionUrl {
             let text = name.len().saturating_add(value.len());
             text.saturating_mul(percent::LONGEST).saturating_add(2)
         });
-        let names = self.handshake_name.len().saturating_add(self.token_name.len());
+        let names = self
+            .handshake_name
+            .len()
+            .saturating_add(self.token_name.len());
         let grants = self.handshake.len().saturating_add(self.token.len());
         let capacity = extras
             .fold(self.endpoint.len(), usize::saturating_add)
@@ -245,7 +246,9 @@ fn split(url: &str) -> Result<Parts, Error> {
         return Err(Error::peer(Class::Limit, "the connection URL is too long"));
     }
     if url.bytes().any(|byte| !byte.is_ascii_graphic()) || url.contains('#') {
-        return Err(fault("the connection URL holds a character that no URL has"));
+        return Err(fault(
+            "the connection URL holds a character that no URL has",
+        ));
     }
     let (address, query) = url
         .split_once('?')
