@@ -83,7 +83,11 @@ impl Exchange {
     }
 
     /// Takes the outcome of the request that [`step`](Self::step) asked for last.
+    /// Once it is over, further outcomes are ignored.
     pub fn handle(&mut self, outcome: Outcome) {
+        if matches!(self.task, Task::Done(_)) {
+            return;
+        }
         let mutates = self.task.mutates();
         let next = match outcome {
             Ok(response) => {

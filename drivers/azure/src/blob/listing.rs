@@ -14,8 +14,14 @@ const LONGEST_PAYLOAD: usize = LONGEST_MESSAGE.div_ceil(3).saturating_mul(4);
 /// Longest continuation marker taken.
 pub(super) const LONGEST_MARKER: usize = 8_192;
 
+/// An enum, so that the root's name is checked and any other document refused.
 #[derive(Deserialize)]
-#[serde(rename = "EnumerationResults", rename_all = "PascalCase")]
+enum Document {
+    EnumerationResults(Results),
+}
+
+#[derive(Deserialize)]
+#[serde(rename_all = "PascalCase")]
 struct Results {
     #[serde(default)]
     blobs: Blobs,
@@ -48,7 +54,7 @@ struct Name {
 
 /// One page: at most `limit` entries, and where the next page begins.
 pub(super) fn parse(body: &[u8], limit: usize) -> Option<(Vec<Handshake>, Option<String>)> {
-    let results: Results = azure_core::xml::from_xml(body).ok()?;
+    let Document::EnumerationResults(results) = azure_core::xml::from_xml(body).ok()?;
     let entries = results
         .blobs
         .blob
