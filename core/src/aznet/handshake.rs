@@ -261,9 +261,9 @@ impl Responder {
     /// Reads message 1.
     ///
     /// Under 32 bytes (`NN`) or 48 is [`Class::Truncated`], over 65,535 [`Class::Limit`], a wrong
-    /// tag [`Class::Auth`], anything but a canonical id [`Class::Name`], a low-order key
-    /// [`Class::WeakKey`]: here and not only in [`Responder::finish`], so that nothing is created
-    /// for such a dialer.
+    /// tag [`Class::Auth`], anything but a canonical id [`Class::Name`]. A low-order key is
+    /// [`Class::WeakKey`] here already, where `NN` itself would only notice in
+    /// [`Responder::finish`], so that nothing is created for such a dialer.
     pub fn accept(
         ephemeral: Secret,
         message1: &[u8],
@@ -271,7 +271,10 @@ impl Responder {
     ) -> Result<Self, Error> {
         let pattern = security.pattern();
         check_length(message1, pattern.overhead1())?;
-        let builder = pattern.builder(ephemeral.clone())?;
+        if let Some(public) = message1.first_chunk::<KEY>() {
+            x25519::dh(&ephemeral, public)?;
+        }
+        let builder = pattern.builder(ephemeral)?;
         let builder = match security {
             ListenerSecurity::Nn => Ok(builder),
             ListenerSecurity::NnPsk0 { psk } => builder.psk(0, psk.as_bytes()),
@@ -282,9 +285,6 @@ impl Responder {
             .map_err(|error| map(&error))?;
         let payload = read(&mut state, message1)?;
         let id = ConnectionId::parse(&payload)?;
-        if let Some(public) = message1.first_chunk::<KEY>() {
-            x25519::dh(&ephemeral, public)?;
-        }
         Ok(Self { state, id })
     }
 

@@ -32,27 +32,27 @@ impl CryptoResolver for Resolver {
     }
 
     fn resolve_dh(&self, choice: &DHChoice) -> Option<Box<dyn Dh>> {
-        match choice {
-            DHChoice::Curve25519 => Some(Box::new(X25519 {
-                secret: Secret::from([0; 32]),
-                public: [0; 32],
-            })),
-            _ => None,
+        if *choice != DHChoice::Curve25519 {
+            return None;
         }
+        Some(Box::new(X25519 {
+            secret: Secret::from([0; 32]),
+            public: [0; 32],
+        }))
     }
 
     fn resolve_hash(&self, choice: &HashChoice) -> Option<Box<dyn Hash>> {
-        match choice {
-            HashChoice::SHA256 => Some(Box::new(HashSha256(Sha256::new()))),
-            _ => None,
+        if *choice != HashChoice::SHA256 {
+            return None;
         }
+        Some(Box::new(HashSha256(Sha256::new())))
     }
 
     fn resolve_cipher(&self, choice: &CipherChoice) -> Option<Box<dyn Cipher>> {
-        match choice {
-            CipherChoice::AESGCM => Some(Box::new(AesGcm(None))),
-            _ => None,
+        if *choice != CipherChoice::AESGCM {
+            return None;
         }
+        Some(Box::new(AesGcm(None)))
     }
 }
 
