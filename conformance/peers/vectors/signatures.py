@@ -61,6 +61,8 @@ def sas():
             protocol = ("https", "https,http")[at % 2]
             query = minted(service, account, secret, resource, granted, start, expiry, protocol)
             params = dict(parse_qsl(query, keep_blank_values=True))
+            if service == "table":  # the SDK signs it lower-cased and writes it as it came
+                params["tn"] = params["tn"].lower()
             out.add(f"{service}: {granted} on {resource}, key of {len(base64.b64decode(secret))} bytes",
                     ask({"params": params}, service, secret, resource, granted, start, expiry, protocol, params["sv"], account),
                     source=source(service))

@@ -316,7 +316,7 @@ def urls(peer):
     good("padding written %3d", f"{host}?{escaped.replace('%3D', '%3d')}")
     good("the token first", f"{host}?token={code['token']}&handshake={code['handshake']}")
     good("a parameter of ours beside", f"{host}?sw_v=1&{query}&sw_x=")
-    everything = bytes(range(0x20, 0x7f)).decode()
+    everything = bytes(range(0x21, 0x7f)).decode()
     shifted = base64.urlsafe_b64encode(everything.encode()).decode()
     good("every printable character in a SAS", f"{host}?handshake={shifted}&token={code['token']}", handshake=everything)
     for name in ("handshake", "token"):

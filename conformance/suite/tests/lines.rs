@@ -31,13 +31,22 @@ impl Random {
             5 => json!("18446744073709551615"),
             6 => {
                 let size = [0, 1, 2, 31, 32, 64, 96][self.below(7)];
-                json!((0..size).map(|_| format!("{:02x}", self.below(256))).collect::<String>())
+                json!(
+                    (0..size)
+                        .map(|_| format!("{:02x}", self.below(256)))
+                        .collect::<String>()
+                )
             }
             7 => json!(["", "$x", "\u{0}", "é", "nn", "nk", "blob", "7d0c3ba1"][self.below(8)]),
             8 => (0..self.below(4)).map(|_| self.value(depth - 1)).collect(),
             _ => {
                 let fields: Map<_, _> = (0..self.below(4))
-                    .map(|at| (["type", "payload", "Data", "x"][at].to_owned(), self.value(depth - 1)))
+                    .map(|at| {
+                        (
+                            ["type", "payload", "Data", "x"][at].to_owned(),
+                            self.value(depth - 1),
+                        )
+                    })
                     .collect();
                 Value::Object(fields)
             }
@@ -59,7 +68,9 @@ fn requests() -> Vec<Map<String, Value>> {
     let files = vector::find(&folder).unwrap();
     let tests = files.iter().flat_map(|file| vector::load(file).unwrap());
     let asked = tests.flat_map(|test| test.steps.into_iter().map(|step| step.ask));
-    asked.filter(|ask| Value::Object(ask.clone()).to_string().len() < 2_000).collect()
+    asked
+        .filter(|ask| Value::Object(ask.clone()).to_string().len() < 2_000)
+        .collect()
 }
 
 #[test]
@@ -118,17 +129,37 @@ fn altered_lines_are_answered() {
 fn what_is_no_request_is_an_encoding_error() {
     let mut iut = Iut::new();
     let deep = "[".repeat(100_000);
-    for line in ["", " ", "{", "[]", "null", "7", "{}", r#"{"op":7}"#, r#"{"op":null}"#, &deep] {
+    for line in [
+        "",
+        " ",
+        "{",
+        "[]",
+        "null",
+        "7",
+        "{}",
+        r#"{"op":7}"#,
+        r#"{"op":null}"#,
+        &deep,
+    ] {
         let answer = object(&iut.answer(line.as_bytes()));
         assert_eq!(answer["error"]["class"], "encoding", "{answer:?}");
     }
-    assert_eq!(object(&iut.answer(&[0xff, 0xfe]))["error"]["class"], "encoding");
+    assert_eq!(
+        object(&iut.answer(&[0xff, 0xfe]))["error"]["class"],
+        "encoding"
+    );
 }
 
 #[test]
 fn unknown_operations_are_unsupported() {
     let mut iut = Iut::new();
-    for op in ["", "aznet", "aznet.dial ", "AZNET.DIAL", "asoc.hello.encode"] {
+    for op in [
+        "",
+        "aznet",
+        "aznet.dial ",
+        "AZNET.DIAL",
+        "asoc.hello.encode",
+    ] {
         let line = json!({"op": op}).to_string();
         assert_eq!(iut.answer(line.as_bytes()), r#"{"unsupported":true}"#);
     }

@@ -77,7 +77,10 @@ fn the_program_says_how_it_ended() {
             .args(arguments)
             .output()
             .unwrap();
-        (output.status.code(), String::from_utf8(output.stdout).unwrap())
+        (
+            output.status.code(),
+            String::from_utf8(output.stdout).unwrap(),
+        )
     };
     assert_eq!(run(&[]).0, Some(2));
     assert_eq!(run(&["fly"]).0, Some(2));

@@ -56,7 +56,6 @@ pub(super) fn shared_key(args: &Args) -> Answer {
         "DELETE" => Method::Delete,
         "GET" => Method::Get,
         "HEAD" => Method::Head,
-        "MERGE" => Method::Merge,
         "PATCH" => Method::Patch,
         "POST" => Method::Post,
         "PUT" => Method::Put,

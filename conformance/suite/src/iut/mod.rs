@@ -1,12 +1,15 @@
 //! The implementation under test: one JSON object per line in, one out, in order.
 
 mod args;
+mod aznet;
 mod azure;
+mod wire;
 
 use args::Args;
 use serde_json::{Map, Value, json};
 use std::collections::BTreeMap;
 use std::io::{self, BufRead, Read as _, Write};
+use stillwire_core::aznet::handshake::Initiator;
 use stillwire_core::{Class, Error};
 
 /// The longest line that is read: two digits a byte of the largest chunk, and room besides.
@@ -47,17 +50,50 @@ pub struct Iut {
     handles: Handles,
 }
 
-/// What lives between two lines.
+/// What lives between two lines: dials that wait for message 2.
 #[derive(Default)]
 pub(crate) struct Handles {
     given: u64,
-    open: BTreeMap<String, ()>,
+    open: BTreeMap<String, Initiator>,
+}
+
+impl Handles {
+    /// Keeps a dial and names it.
+    fn keep(&mut self, dial: Initiator) -> Result<String, Fault> {
+        if self.open.len() >= MOST_HANDLES {
+            return Err(Fault::new(Class::Limit, "too many handles are open"));
+        }
+        self.given += 1;
+        let handle = format!("dial-{}", self.given);
+        self.open.insert(handle.clone(), dial);
+        Ok(handle)
+    }
+
+    /// Takes a dial for its one use.
+    fn take(&mut self, handle: &str) -> Result<Initiator, Fault> {
+        let dial = self.open.remove(handle);
+        dial.ok_or_else(|| Fault::new(Class::State, "the handle is spent or was never given"))
+    }
 }
 
 type Operation = fn(&mut Handles, &Args) -> Answer;
 
 /// Every operation besides `hello` and `reset`.
 const OPERATIONS: &[(&str, Operation)] = &[
+    ("aznet.accept", |_, args| aznet::accept(args)),
+    ("aznet.chunk.open", |_, args| wire::chunk_open(args)),
+    ("aznet.chunk.seal", |_, args| wire::chunk_seal(args)),
+    ("aznet.dial", aznet::dial),
+    ("aznet.finish", aznet::finish),
+    ("aznet.frames.decode", |_, args| wire::frames_decode(args)),
+    ("aznet.frames.encode", |_, args| wire::frames_encode(args)),
+    ("aznet.id.check", |_, args| wire::id_check(args)),
+    ("aznet.queue.decode", |_, args| wire::queue_decode(args)),
+    ("aznet.queue.encode", |_, args| wire::queue_encode(args)),
+    ("aznet.table.decode", |_, args| wire::table_decode(args)),
+    ("aznet.table.encode", |_, args| wire::table_encode(args)),
+    ("aznet.url.format", |_, args| wire::url_format(args)),
+    ("aznet.url.parse", |_, args| wire::url_parse(args)),
     ("azure.sas", |_, args| azure::sas(args)),
     ("azure.sharedkey", |_, args| azure::shared_key(args)),
 ];

@@ -1,21 +1,22 @@
 //! The bytes of aznet: chunks, frames, ids, queue messages, table rows and connection URLs.
 
-use super::args::{Args, integer, number};
+use super::args::{Args, number};
 use super::{Answer, Fault};
 use crate::hex;
-use serde_json::{Value, json};
+use serde_json::{Map, Value, json};
 use stillwire_core::Class;
 use stillwire_core::aznet::ConnectionId;
 use stillwire_core::aznet::wire::chunk::{self, OVERHEAD, Opener, PREFIX, Sealer};
 use stillwire_core::aznet::wire::frame::{self, Frame};
+use stillwire_core::aznet::wire::url::ConnectionUrl;
+use stillwire_core::aznet::wire::{queue, table};
 use stillwire_core::crypto::Secret;
 
 /// `aznet.chunk.seal`.
 pub(super) fn chunk_seal(args: &Args) -> Answer {
     let mut sealer = Sealer::at(Secret::from(args.array("key")?), args.number("n")?);
     let plain = args.bytes("plain")?;
-    if plain.len() > args.size("limit")?.saturating_sub(OVERHEAD)
-        || args.size("limit")? < OVERHEAD
+    if plain.len() > args.size("limit")?.saturating_sub(OVERHEAD) || args.size("limit")? < OVERHEAD
     {
         return Err(Fault::new(Class::Limit, "the chunk is larger than `limit`"));
     }
@@ -76,4 +77,61 @@ pub(super) fn frames_decode(args: &Args) -> Answer {
 pub(super) fn id_check(args: &Args) -> Answer {
     ConnectionId::parse(args.text("id")?.as_bytes())?;
     Ok(json!({}))
+}
+
+/// `aznet.queue.encode`.
+pub(super) fn queue_encode(args: &Args) -> Answer {
+    let text = queue::encode(args.number("seq")?, &args.bytes("chunk")?);
+    Ok(json!({"text": text}))
+}
+
+/// `aznet.queue.decode`.
+pub(super) fn queue_decode(args: &Args) -> Answer {
+    let (sequence, chunk) = queue::decode(args.text("text")?)?;
+    Ok(json!({"seq": number(sequence), "chunk": hex::encode(&chunk)}))
+}
+
+/// `aznet.table.encode`.
+pub(super) fn table_encode(args: &Args) -> Answer {
+    let row = table::encode(args.number("seq")?, &args.bytes("chunk")?)?;
+    let properties: Map<String, Value> = row
+        .properties
+        .into_iter()
+        .map(|(name, text)| (name, text.into()))
+        .collect();
+    Ok(json!({"row": row.key, "properties": properties}))
+}
+
+/// `aznet.table.decode`.
+pub(super) fn table_decode(args: &Args) -> Answer {
+    let properties = args.object("properties")?;
+    let find = |name: &str| {
+        properties.get(name).map(|value| match value {
+            Value::String(text) => table::Value::Text(text),
+            _ => table::Value::Other,
+        })
+    };
+    let (sequence, chunk) = table::decode(args.text("row")?, find)?;
+    Ok(json!({"seq": number(sequence), "chunk": hex::encode(&chunk)}))
+}
+
+/// `aznet.url.parse`.
+pub(super) fn url_parse(args: &Args) -> Answer {
+    let url = ConnectionUrl::parse(args.text("url")?)?;
+    let mut reply = json!({
+        "endpoint": url.endpoint,
+        "handshake": url.handshake,
+        "token": url.token,
+    });
+    if let Some(driver) = url.host_driver() {
+        reply["driver"] = driver.name().into();
+    }
+    Ok(reply)
+}
+
+/// `aznet.url.format`.
+pub(super) fn url_format(args: &Args) -> Answer {
+    let text = |name| args.text(name).map(str::to_owned);
+    let url = ConnectionUrl::new(args.text("endpoint")?, text("handshake")?, text("token")?);
+    Ok(json!({"url": url.format().as_str()}))
 }
