@@ -27,7 +27,7 @@ pub(crate) enum Habit {
 }
 
 /// A blob of either type.
-#[derive(Clone, Debug, Default)]
+#[derive(Clone, Debug, Default, PartialEq, Eq)]
 pub(crate) struct Blob {
     pub(crate) append: bool,
     pub(crate) content: BytesMut,

@@ -19,6 +19,7 @@ pub(crate) type Denied = &'static str;
 
 const MISMATCH: Denied = "AuthorizationPermissionMismatch";
 const FAILURE: Denied = "AuthorizationFailure";
+const OVERWRITE: Denied = "UnauthorizedBlobOverwrite";
 
 /// Checks signature, scope, time and letters of the SAS in `call`.
 ///
@@ -76,6 +77,8 @@ pub(crate) fn check(
     };
     if letters.chars().any(|letter| field("sp").contains(letter)) {
         Ok(())
+    } else if letters == "w" && field("sp").contains('c') {
+        Err(OVERWRITE)
     } else {
         Err(MISMATCH)
     }
