@@ -4,7 +4,7 @@
 //! it changes the speed and nothing else.
 
 pub mod aes_gcm;
-pub(crate) mod noise;
+pub mod noise;
 pub mod rng;
 pub mod secret;
 pub mod sha256;

@@ -4,6 +4,9 @@
 //! `aznet`, trap 4), and the ephemeral key is handed in, so that every byte of a handshake is the
 //! caller's.
 
+/// The handshake state machine itself, for patterns and prologues that aznet does not use.
+pub use snow;
+
 use super::{Aes256Gcm, Secret, sha256, x25519};
 use alloc::boxed::Box;
 use sha2::{Digest, Sha256};
@@ -15,13 +18,13 @@ use snow::types::{Cipher, Dh, Hash, Random};
 const TAG: usize = 16;
 
 /// Gives snow our primitives and one ephemeral key.
-pub(crate) struct Resolver {
+pub struct Resolver {
     ephemeral: Secret,
 }
 
 impl Resolver {
     /// `ephemeral` becomes the private key of the one `e` that this end sends.
-    pub(crate) fn new(ephemeral: Secret) -> Self {
+    pub fn new(ephemeral: Secret) -> Self {
         Self { ephemeral }
     }
 }

@@ -3,6 +3,7 @@
 mod args;
 mod aznet;
 mod azure;
+mod noise;
 mod wire;
 
 use args::Args;
@@ -96,6 +97,7 @@ const OPERATIONS: &[(&str, Operation)] = &[
     ("aznet.url.parse", |_, args| wire::url_parse(args)),
     ("azure.sas", |_, args| azure::sas(args)),
     ("azure.sharedkey", |_, args| azure::shared_key(args)),
+    ("noise.handshake", |_, args| noise::handshake(args)),
 ];
 
 impl Iut {
