@@ -189,3 +189,66 @@ impl fmt::Debug for Sas {
         f.write_str(")")
     }
 }
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn keys_of_any_length_sign_as_hmac_says() {
+        // RFC 4231, test cases 2 (short key) and 6 (key longer than a block).
+        let short = AccountKey::parse("SmVmZQ==").unwrap();
+        assert_eq!(
+            short.sign("what do ya want for nothing?"),
+            "W9zBRr9gdU5qBCQmCJV1x1oAPwidJzmDnexYuWTsOEM="
+        );
+        let long = AccountKey::parse(&Base64::encode_string(&[0xaa; 131])).unwrap();
+        assert_eq!(
+            long.sign("Test Using Larger Than Block-Size Key - Hash Key First"),
+            "YOQxWR7gtn8Niiaqy/W3f44LxiE3KMUUBUYEDw7jf1Q="
+        );
+    }
+
+    #[test]
+    fn a_key_is_padded_standard_base64_of_at_least_a_byte() {
+        assert!(AccountKey::parse(" c2VjcmV0\n").is_ok());
+        for text in [
+            "",
+            " ",
+            "c2VjcmV0=",
+            "c2Vjcm",
+            "c2Vj cmV0",
+            "-_-_",
+            "%%%",
+            &"AAAA".repeat(1_025),
+        ] {
+            assert_eq!(AccountKey::parse(text).unwrap_err(), Error::Key, "{text}");
+        }
+    }
+
+    #[test]
+    fn a_sas_is_a_query_with_a_signature() {
+        let sas =
+            Sas::parse("?sv=2021-12-02&se=2027-01-11T08%3A00%3A27Z&st=2027-01-11&sp=r&sig=x%3D")
+                .unwrap();
+        assert!(!sas.expose().starts_with('?'));
+        assert_eq!(sas.expiry(), Some(UnixTime::from_secs(1_799_654_427)));
+        assert_eq!(sas.start(), Some(UnixTime::from_secs(1_799_625_600)));
+        assert_eq!(sas.parameter("sv").unwrap(), "2021-12-02");
+        assert_eq!(sas.parameter("tn"), None);
+        for text in [
+            "",
+            "?",
+            "sv=1",
+            "sig=a b",
+            "sig=a\r\nHost: x",
+            "sig=x#y",
+            "sig=é",
+            "sig=x&Comp=list",
+            "sig=x&restype=container",
+            &format!("sig={}", "x".repeat(4_096)),
+        ] {
+            assert!(matches!(Sas::parse(text), Err(Error::Sas(_))), "{text}");
+        }
+    }
+}

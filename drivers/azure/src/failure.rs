@@ -236,12 +236,11 @@ fn retry_after(headers: &Headers, now: UnixTime) -> Option<Duration> {
         return Some(Duration::from_millis(millis).min(LONGEST_WAIT));
     }
     let text = header("retry-after")?.trim();
-    let wait = match text.parse() {
-        Ok(secs) => Duration::from_secs(secs),
-        Err(_) => {
-            let until = parse_rfc1123(text)?;
-            Duration::from_secs(until.as_secs().saturating_sub(now.as_secs()))
-        }
+    let wait = if let Ok(secs) = text.parse() {
+        Duration::from_secs(secs)
+    } else {
+        let until = parse_rfc1123(text)?;
+        Duration::from_secs(until.as_secs().saturating_sub(now.as_secs()))
     };
     Some(wait.min(LONGEST_WAIT))
 }

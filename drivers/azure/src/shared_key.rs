@@ -205,3 +205,216 @@ impl Policy for SharedKeyPolicy {
         }
     }
 }
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use azure_core::http::{AsyncRawResponse, StatusCode};
+    use core::pin::pin;
+    use core::task::{Poll, Waker};
+    use std::sync::Mutex;
+
+    fn signed(
+        service: Service,
+        account: &str,
+        key: &str,
+        method: Method,
+        url: &str,
+        head: &[(&'static str, &'static str)],
+        length: u64,
+    ) -> String {
+        let mut headers = Headers::new();
+        for (name, value) in head {
+            headers.insert(*name, *value);
+        }
+        let url = Url::parse(url).unwrap();
+        let key = AccountKey::parse(key).unwrap();
+        authorization(service, account, &key, method, &url, &headers, length)
+    }
+
+    /// Signatures that Azure's SDKs made; the conformance vectors hold more.
+    #[test]
+    fn signatures_are_those_of_the_sdks() {
+        let append = signed(
+            Service::Blob,
+            "stillwire196",
+            "o3d7ZRIE0h0oTToZ0ucG/CFiQ+CSvrJXG0hoYjZYNT3jqA99GN7nm0X/mF11DuNgz+gRF8p0BQ9OMX4OVcKUMA==",
+            Method::Put,
+            "https://stillwire196.blob.core.windows.net/c9e7ab11-6c24-4589-8afc-b3564563e6ea/req-0?comp=appendblock",
+            &[
+                ("x-ms-version", "2026-12-06"),
+                ("x-ms-date", "Sun, 30 May 2027 10:58:50 GMT"),
+                (
+                    "x-ms-client-request-id",
+                    "e2a44034-a3f5-4b85-ac8a-7e029eec25c0",
+                ),
+                ("x-ms-blob-condition-appendpos", "679936"),
+                ("content-type", "application/octet-stream"),
+            ],
+            180,
+        );
+        assert_eq!(
+            append,
+            "SharedKey stillwire196:FxNUhdoFbck8JMQtG+el1OfU+FY6bzOy6LAdU3xZ+2M="
+        );
+        let list = signed(
+            Service::Blob,
+            "stillwire7",
+            "8QCoz8Ge0h6Fqg0F2EVGPxPRnxIy4ZrLUk6JYe8XDs+tjPlWn3PiA/sWUouNL8ps0BxlD+wMVwo92spGjFxdkQ==",
+            Method::Get,
+            "https://stillwire7.blob.core.windows.net/handshake?comp=list&marker=2%2180%21MDAwMDI1%2B%2F%3D&maxresults=7&prefix=a%20b%26c%3Dd%2F%C3%A9&restype=container",
+            &[
+                ("x-ms-version", "2026-12-06"),
+                ("x-ms-date", "Sun, 27 Jun 2027 11:34:46 GMT"),
+                (
+                    "x-ms-client-request-id",
+                    "dd9dad6e-dc8a-4d53-8dea-556ea8fdeb60",
+                ),
+                ("accept", "application/xml"),
+            ],
+            0,
+        );
+        assert_eq!(
+            list,
+            "SharedKey stillwire7:rPfxJ+76YKQwD2Yk3xgbTg3wBBgH2yHgP+Qsu+DUoeU="
+        );
+        let table = signed(
+            Service::Table,
+            "stillwire853",
+            "Gb8glx/XD5qc2dlZ8pQqRN5WodUSJ/4VKMuWeMhYm3TGkWfyF6sYEqQEy/xoMKlKiLy6UCXjWO9bI0CHY53eVA==",
+            Method::Get,
+            "https://stillwire853.table.core.windows.net/?restype=service&comp=properties",
+            &[
+                ("x-ms-version", "2019-02-02"),
+                ("x-ms-date", "Sun, 22 Nov 2026 22:41:21 GMT"),
+                ("date", "Sun, 22 Nov 2026 22:41:21 GMT"),
+            ],
+            0,
+        );
+        assert_eq!(
+            table,
+            "SharedKey stillwire853:9BN78Y/QXbrjSmM/OxPAZWQS4roUKca73zPqWGhw70w="
+        );
+    }
+
+    const NOW: UnixTime = UnixTime::from_secs(1_799_654_427);
+
+    fn policy() -> SharedKeyPolicy {
+        let key = AccountKey::parse("c2VjcmV0").unwrap();
+        SharedKeyPolicy::new(Service::Blob, "acc", key, Arc::new(|| NOW))
+    }
+
+    fn request() -> Request {
+        let url = "http://127.0.0.1:10000/acc/c/b?comp=appendblock";
+        let mut request = Request::new(Url::parse(url).unwrap(), Method::Put);
+        request.set_body("12345");
+        request
+    }
+
+    fn value(request: &Request, name: &'static str) -> String {
+        let name = HeaderName::from_static(name);
+        request
+            .headers()
+            .get_optional_string(&name)
+            .unwrap_or_default()
+    }
+
+    #[test]
+    fn the_length_comes_from_the_body_whatever_the_header_says() {
+        let mut plain = request();
+        let mut announced = request();
+        announced.insert_header("content-length", "99");
+        policy().sign(&mut plain);
+        policy().sign(&mut announced);
+        assert_eq!(value(&plain, "x-ms-date"), "Mon, 11 Jan 2027 08:00:27 GMT");
+        assert_eq!(
+            value(&plain, "authorization"),
+            value(&announced, "authorization")
+        );
+        let mut other = request();
+        other.set_body("123456");
+        policy().sign(&mut other);
+        assert_ne!(
+            value(&plain, "authorization"),
+            value(&other, "authorization")
+        );
+    }
+
+    #[test]
+    fn text_to_sign_has_its_lines_in_order() {
+        let mut headers = Headers::new();
+        for (name, value) in [
+            ("x-ms-version", " 2 "),
+            ("x-ms-date", "d"),
+            ("range", "bytes=1-2"),
+            ("date", "ignored"),
+        ] {
+            headers.insert(name, value);
+        }
+        let url = Url::parse("http://h/acc/c/a%20b?Z=1&comp=list&m=x%2B%20y&m=a").unwrap();
+        assert_eq!(
+            blob_text("acc", Method::Get, &url, &headers, 0),
+            "GET\n\n\n\n\n\n\n\n\n\n\nbytes=1-2\nx-ms-date:d\nx-ms-version:2\n/acc/acc/c/a%20b\ncomp:list\nm:a,x+ y\nz:1"
+        );
+        assert_eq!(
+            table_text("acc", Method::Get, &url, &headers),
+            "GET\n\n\nd\n/acc/acc/c/a%20b?comp=list"
+        );
+    }
+
+    #[derive(Debug, Default)]
+    struct Transport(Mutex<Vec<(String, String)>>);
+
+    #[async_trait::async_trait]
+    impl Policy for Transport {
+        async fn send(
+            &self,
+            _: &Context,
+            request: &mut Request,
+            _: &[Arc<dyn Policy>],
+        ) -> PolicyResult {
+            let seen = (value(request, "x-ms-date"), value(request, "authorization"));
+            self.0.lock().unwrap().push(seen);
+            Ok(AsyncRawResponse::from_bytes(
+                StatusCode::Ok,
+                Headers::new(),
+                "",
+            ))
+        }
+    }
+
+    fn ready<T>(future: impl Future<Output = T>) -> T {
+        let mut context = core::task::Context::from_waker(Waker::noop());
+        match pin!(future).poll(&mut context) {
+            Poll::Ready(value) => value,
+            Poll::Pending => panic!("not ready at the first poll"),
+        }
+    }
+
+    #[test]
+    fn each_try_is_dated_and_signed_anew() {
+        let seconds = Arc::new(Mutex::new(0));
+        let ticking = Arc::clone(&seconds);
+        let policy = SharedKeyPolicy {
+            clock: Arc::new(move || UnixTime::from_secs(*ticking.lock().unwrap())),
+            ..policy()
+        };
+        let transport = Arc::new(Transport::default());
+        let next: [Arc<dyn Policy>; 1] = [transport.clone()];
+        let mut request = request();
+        for second in [0, 1] {
+            *seconds.lock().unwrap() = second;
+            ready(policy.send(&Context::new(), &mut request, &next)).unwrap();
+        }
+        let seen = transport.0.lock().unwrap();
+        assert_eq!(seen[0].0, "Thu, 01 Jan 1970 00:00:00 GMT");
+        assert_eq!(seen[1].0, "Thu, 01 Jan 1970 00:00:01 GMT");
+        assert!(seen[0].1.starts_with("SharedKey acc:"));
+        assert_ne!(seen[0].1, seen[1].1);
+    }
+
+    #[test]
+    fn a_pipeline_without_a_transport_is_an_error() {
+        assert!(ready(policy().send(&Context::new(), &mut request(), &[])).is_err());
+    }
+}

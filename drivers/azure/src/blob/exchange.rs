@@ -136,6 +136,7 @@ impl Exchange {
     }
 
     /// The rules of each step: which responses mean success, or another step.
+    #[allow(clippy::match_same_arms, reason = "one arm is one rule")]
     fn accept(&self, response: &Response) -> Result<Task, Failure> {
         let (status, headers, body) = response;
         let status = u16::from(*status);

@@ -131,7 +131,6 @@ impl Task {
         };
         Some(match self {
             Self::PrepareHandshake | Self::PrepareToken { .. } => target.create_container(),
-            Self::RemoveHandshakes | Self::RemoveTokens => target.delete_container(),
             Self::PutHandshake { id, payload } => {
                 target.put_metadata_blob(&id.to_string(), payload)
             }
@@ -143,7 +142,9 @@ impl Task {
             Self::CreateContainer { mark, .. } => target.create_session(mark, now.as_secs()),
             Self::CheckMark { .. } | Self::CheckOurs { .. } => target.container_properties(),
             Self::CreateBlob { first, .. } => target.create_append_blob(first.blob()),
-            Self::DeleteContainer { .. } => target.delete_container(),
+            Self::RemoveHandshakes | Self::RemoveTokens | Self::DeleteContainer { .. } => {
+                target.delete_container()
+            }
             Self::Append {
                 session,
                 place,
