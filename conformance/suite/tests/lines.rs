@@ -31,11 +31,8 @@ impl Random {
             5 => json!("18446744073709551615"),
             6 => {
                 let size = [0, 1, 2, 31, 32, 64, 96][self.below(7)];
-                json!(
-                    (0..size)
-                        .map(|_| format!("{:02x}", self.below(256)))
-                        .collect::<String>()
-                )
+                let digit = |random: &mut Self| char::from(b"0123456789abcdef"[random.below(16)]);
+                json!((0..size * 2).map(|_| digit(self)).collect::<String>())
             }
             7 => json!(["", "$x", "\u{0}", "é", "nn", "nk", "blob", "7d0c3ba1"][self.below(8)]),
             8 => (0..self.below(4)).map(|_| self.value(depth - 1)).collect(),
