@@ -14,12 +14,18 @@ fuzz_target!(|data: &[u8]| {
         assert!((TAG..=LIMIT - PREFIX).contains(&length));
         if let Some(body) = body.get(..length) {
             let mut body = body.to_vec();
-            assert!(Opener::at(Secret::from([7; 32]), 0).open(&mut body).is_err());
+            assert!(
+                Opener::at(Secret::from([7; 32]), 0)
+                    .open(&mut body)
+                    .is_err()
+            );
         }
     }
     let mut chunk = vec![0; data.len() + OVERHEAD];
     chunk[PREFIX..PREFIX + data.len()].copy_from_slice(data);
-    Sealer::at(Secret::from([7; 32]), 3).seal(&mut chunk).unwrap();
+    Sealer::at(Secret::from([7; 32]), 3)
+        .seal(&mut chunk)
+        .unwrap();
     let mut opener = Opener::at(Secret::from([7; 32]), 3);
     let plain = opener.open(&mut chunk[PREFIX..]).unwrap();
     assert_eq!(&chunk[PREFIX..PREFIX + plain], data);
