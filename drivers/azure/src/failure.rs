@@ -186,10 +186,15 @@ fn denied(context: &Context<'_>, headers: &Headers, code: &str) -> String {
             );
         }
         if lacks {
+            let granted = sas.permissions().unwrap_or_default();
+            if context.permission == 'c' && granted.contains('c') {
+                return format!(
+                    "something is there, and the SAS grants {granted:?} but no overwriting"
+                );
+            }
             return format!(
-                "the SAS lacks permission {:?}, it grants {:?}",
-                context.permission,
-                sas.permissions().unwrap_or_default()
+                "the SAS lacks permission {:?}, it grants {granted:?}",
+                context.permission
             );
         }
         match code {

@@ -8,7 +8,7 @@ use super::wire::MARK;
 use super::{BlobStore, SESSION_REQ_PERMISSIONS, SESSION_RES_PERMISSIONS};
 use crate::encode::redact;
 use crate::exchange::{Outcome, Response, Step, TransportError};
-use crate::failure::{Context, classify, error_code};
+use crate::failure::{Context, Shown, classify, error_code};
 use azure_core::http::headers::{HeaderName, Headers};
 use core::fmt;
 use stillwire_core::UnixTime;
@@ -105,7 +105,8 @@ impl Exchange {
         };
         self.task = match next {
             Ok(Task::Done(Err(mut failure))) | Err(mut failure) => {
-                failure.may_have_landed = self.landed;
+                // What exists and is not ours was certainly not made by us.
+                failure.may_have_landed = self.landed && failure.kind != FailureKind::Exists;
                 Task::Done(Err(failure))
             }
             Ok(task) => task,
@@ -179,8 +180,7 @@ impl Exchange {
             (Task::PutHandshake { .. } | Task::PutToken { .. }, 201) => done(Reply::Done),
             // The SAS lets nobody overwrite, not even ourselves: our entry is there.
             (Task::PutHandshake { .. }, 403 | 409)
-                if self.landed
-                    && matches!(code, "UnauthorizedBlobOverwrite" | "BlobAlreadyExists") =>
+                if self.landed && (code == "BlobAlreadyExists" || self.exists_already(code)) =>
             {
                 done(Reply::Done)
             }
@@ -324,9 +324,16 @@ impl Exchange {
                     session,
                     place,
                     number,
+                }
+                | Task::FindNext {
+                    session,
+                    place,
+                    number,
                 },
-                201 | 409,
-            ) if status == 201 || code == "BlobAlreadyExists" => {
+                200 | 201 | 409,
+            ) if (status == 409 && code == "BlobAlreadyExists")
+                || (status < 300 && self.task.mutates() == (status == 201)) =>
+            {
                 let next = Place {
                     number: *number,
                     offset: 0,
@@ -334,8 +341,37 @@ impl Exchange {
                 session.advance(Direction::Outbound, *place, next);
                 done(Reply::Done)
             }
+            (Task::FindNext { .. }, 404) => {
+                Err(self.fault(FailureKind::Denied, "the grant does not let us create it"))
+            }
+            // Refused because it is there, or because we may not create it at all?
+            (
+                Task::CreateNext {
+                    session,
+                    place,
+                    number,
+                },
+                403,
+            ) if self.exists_already(code) => Ok(Task::FindNext {
+                session: session.clone(),
+                place: *place,
+                number: *number,
+            }),
             _ => Err(self.failure(response)),
         }
+    }
+
+    /// A SAS that lets create but not overwrite is refused this way when the blob is there.
+    fn exists_already(&self, code: &str) -> bool {
+        let may_create = match self.task.shown(&self.store) {
+            Shown::Sas(sas) => sas.permissions().is_some_and(|sp| sp.contains('c')),
+            Shown::Key(_) => false,
+        };
+        let refused = matches!(
+            code,
+            "AuthorizationPermissionMismatch" | "UnauthorizedBlobOverwrite"
+        );
+        may_create && refused
     }
 
     /// The session's container is ours: go on with what belongs into it.

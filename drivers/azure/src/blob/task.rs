@@ -98,6 +98,12 @@ pub(super) enum Task {
         place: Place,
         number: u32,
     },
+    /// After a refused creation: is the blob there?
+    FindNext {
+        session: BlobSession,
+        place: Place,
+        number: u32,
+    },
     Done(Result<Reply, Failure>),
 }
 
@@ -169,6 +175,9 @@ impl Task {
             Self::CreateNext {
                 session, number, ..
             } => target.create_append_blob(&session.blob(Direction::Outbound, *number)),
+            Self::FindNext {
+                session, number, ..
+            } => target.blob_properties(&session.blob(Direction::Outbound, *number)),
             Self::Done(_) => return None,
         })
     }
@@ -193,10 +202,10 @@ impl Task {
             Self::Append { session, .. } | Self::CreateNext { session, .. } => {
                 Room::Session(session.id_ref(), session.writing())
             }
-            // The length of our own blob is read with the grant that lets us read.
-            Self::Measure { session, .. } | Self::Read { session, .. } => {
-                Room::Session(session.id_ref(), session.reading())
-            }
+            // Even our own blobs are looked at with the grant that lets us read.
+            Self::Measure { session, .. }
+            | Self::Read { session, .. }
+            | Self::FindNext { session, .. } => Room::Session(session.id_ref(), session.reading()),
             Self::Done(_) => return None,
         })
     }
@@ -217,6 +226,7 @@ impl Task {
                 | Self::CheckOurs { .. }
                 | Self::Measure { .. }
                 | Self::Read { .. }
+                | Self::FindNext { .. }
                 | Self::Done(_)
         )
     }
@@ -277,6 +287,9 @@ impl Task {
                 session.id()
             ),
             Self::CreateNext {
+                session, number, ..
+            }
+            | Self::FindNext {
                 session, number, ..
             } => format!(
                 "creating {} of session {}",

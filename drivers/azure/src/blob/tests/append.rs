@@ -174,6 +174,32 @@ fn retry_table_trap_07_a_repeated_creation_of_the_next_blob_is_done_and_truncate
 }
 
 #[test]
+fn trap_07_a_grant_that_lets_create_but_not_overwrite_asks_whether_the_blob_is_there() {
+    // So the emulator answers a repeated creation under permission "ac".
+    let denied = || code(403, "AuthorizationPermissionMismatch");
+    for (outcome, expected) in [
+        (ok(200), Ok(Reply::Done)),
+        (ok(404), Err(FailureKind::Denied)),
+        (denied(), Err(FailureKind::Denied)),
+        (code(503, "ServerBusy"), Err(FailureKind::Busy)),
+    ] {
+        let session = dialing();
+        let exchange = begin(&session, &again(rotate(Direction::Outbound, 1)));
+        let (lines, result) = play(exchange, vec![denied(), outcome]);
+        assert_eq!(
+            lines[1],
+            format!(
+                "HEAD /acc/{}/req-1?SP=r&sr=c&SIG x-ms-version:2021-12-02",
+                id()
+            )
+        );
+        let moved = if expected.is_ok() { (1, 0) } else { (0, 0) };
+        assert_eq!(result.map_err(|failure| failure.kind), expected);
+        assert_eq!(place(&session), moved);
+    }
+}
+
+#[test]
 fn an_outcome_that_comes_after_the_retry_moves_nothing_twice() {
     let session = accepting();
     let mut slow = begin(&session, &first_try(write(b"bytes")));

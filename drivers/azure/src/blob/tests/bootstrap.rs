@@ -92,6 +92,8 @@ fn a_repeated_handshake_that_landed_before_is_done() {
     };
     for (status, word) in [
         (403, "UnauthorizedBlobOverwrite"),
+        // The emulator's word for the same.
+        (403, "AuthorizationPermissionMismatch"),
         (409, "BlobAlreadyExists"),
     ] {
         let (_, result) = run(&dialer(), &again(knock()), vec![code(status, word)]);
@@ -99,6 +101,18 @@ fn a_repeated_handshake_that_landed_before_is_done() {
         let (_, result) = run(&dialer(), &first_try(knock()), vec![code(status, word)]);
         assert!(!result.unwrap_err().is_retryable(), "the id is taken");
     }
+
+    // A SAS that does not let create at all is another matter.
+    let narrow = BlobStore::dialer(
+        &Url::parse(ENDPOINT).unwrap(),
+        sas("sp=r"),
+        sas("sp=r"),
+        Names::default(),
+        Limits::default(),
+    );
+    let denied = code(403, "AuthorizationPermissionMismatch");
+    let (_, result) = run(&narrow.unwrap(), &again(knock()), vec![denied]);
+    assert_eq!(kind(&result), FailureKind::Denied);
 }
 
 #[test]

@@ -78,7 +78,9 @@ fn a_sas_too_narrow_says_which_permission_it_lacks() {
         "{detail}"
     );
 
-    let session = dialing();
+    let narrow = sas("sp=l");
+    let grants = Some((narrow.expose(), narrow.expose()));
+    let session = dialer().session(id(), Role::Dialer, grants).unwrap();
     for (operation, letter) in [
         (write(b"x"), "'a'"),
         (read(1), "'r'"),
@@ -129,4 +131,22 @@ fn a_sas_of_another_key_or_resource_is_not_valid_here() {
         "AuthorizationProtocolMismatch",
     );
     assert!(plain.contains("https only"), "{plain}");
+}
+
+#[test]
+fn a_sas_that_creates_but_does_not_overwrite_says_that_something_is_there() {
+    let knock = Operation::PutHandshake {
+        id: id(),
+        message: Bytes::from_static(b"m"),
+    };
+    let exchange = dialer().begin(&first_try(knock), NOW).unwrap();
+    let outcome = code(403, "AuthorizationPermissionMismatch");
+    let failure = play(exchange, vec![outcome]).1.unwrap_err();
+    assert!(
+        failure
+            .detail
+            .contains("something is there, and the SAS grants \"c\" but no overwriting"),
+        "{}",
+        failure.detail
+    );
 }

@@ -112,7 +112,9 @@ fn trap_01_after_a_lost_reply_the_mark_tells_our_container_from_another() {
                 id()
             )
         );
-        assert_eq!(kind(&result), FailureKind::Exists);
+        let failure = result.unwrap_err();
+        assert_eq!(failure.kind, FailureKind::Exists);
+        assert!(!failure.may_have_landed, "it is certainly not ours");
     }
 
     let exchange = store.begin(&again(create()), NOW).unwrap();
