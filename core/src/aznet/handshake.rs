@@ -301,3 +301,6 @@ impl Responder {
         Ok((message, Split::take(state)?))
     }
 }
+
+#[cfg(test)]
+mod tests;

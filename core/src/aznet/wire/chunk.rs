@@ -41,6 +41,19 @@ pub fn declared(prefix: [u8; PREFIX], limit: usize) -> Result<usize, Error> {
     Ok(body)
 }
 
+/// A chunk's body, and the bytes behind it.
+pub type BodyAndRest<'a> = (&'a [u8], &'a [u8]);
+
+/// Splits the first chunk's body (ciphertext and tag) off `bytes`, with what follows it; [`None`]
+/// when it has not all come yet. Refuses as [`declared`] does, before the body is there.
+pub fn split_first(bytes: &[u8], limit: usize) -> Result<Option<BodyAndRest<'_>>, Error> {
+    let Some((prefix, rest)) = bytes.split_first_chunk::<PREFIX>() else {
+        return Ok(None);
+    };
+    let length = declared(*prefix, limit)?;
+    Ok(rest.split_at_checked(length))
+}
+
 /// Seals the chunks of one direction, each with the next nonce.
 pub struct Sealer {
     key: Aes256Gcm,
@@ -156,3 +169,6 @@ impl Opener {
         Ok(sealed.len())
     }
 }
+
+#[cfg(test)]
+mod tests;

@@ -90,3 +90,89 @@ pub fn decode(bytes: &[u8], limit: usize) -> Result<(Vec<Frame<'_>>, &[u8]), Err
     }
     Ok((frames, rest))
 }
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::crypto::Rng;
+    use std::vec;
+
+    const FRAMES: [Frame<'_>; 5] = [
+        Frame {
+            kind: kind::DATA,
+            payload: b"data",
+        },
+        Frame {
+            kind: kind::PING,
+            payload: b"",
+        },
+        Frame {
+            kind: 4,
+            payload: b"unknown",
+        },
+        Frame {
+            kind: kind::FIN,
+            payload: b"",
+        },
+        Frame {
+            kind: kind::ROTATE,
+            payload: b"",
+        },
+    ];
+
+    fn packed() -> Vec<u8> {
+        let mut bytes = Vec::new();
+        for frame in FRAMES {
+            encode(frame, &mut bytes).unwrap();
+        }
+        bytes
+    }
+
+    #[test]
+    fn frames_come_back_whole_and_cut() {
+        let bytes = packed();
+        assert_eq!(bytes[..9], [0, 0, 0, 4, 0, b'd', b'a', b't', b'a']);
+        assert_eq!(decode(&bytes, 7), Ok((FRAMES.to_vec(), &[][..])));
+        for end in 0..bytes.len() {
+            let (frames, rest) = decode(&bytes[..end], 7).unwrap();
+            assert_eq!(frames, FRAMES[..frames.len()]);
+            let whole: usize = frames.iter().map(|f| HEADER + f.payload.len()).sum();
+            assert_eq!(whole + rest.len(), end);
+        }
+    }
+
+    #[test]
+    fn a_length_over_the_limit_is_refused_before_the_payload() {
+        let class = |error: Error| error.class();
+        let over = header(33, kind::DATA);
+        assert_eq!(
+            parse_header(over, 32).map_err(class),
+            Err(Some(Class::Limit))
+        );
+        assert_eq!(decode(&over, 32).map_err(class), Err(Some(Class::Limit)));
+        let most = parse_header(header(32, 9), 32).unwrap();
+        assert_eq!((most.length, most.kind), (32, 9));
+        let largest = decode(&[0xff; 5], usize::MAX - 1);
+        assert_eq!(largest.map(|(frames, _)| frames.len()), Ok(0));
+        // A good frame first does not save the bad one behind it.
+        let mut bytes = packed();
+        bytes.extend_from_slice(&over);
+        assert_eq!(decode(&bytes, 32).map_err(class), Err(Some(Class::Limit)));
+    }
+
+    #[test]
+    fn random_bytes_never_panic() {
+        let mut rng = Rng::from_seed([6; 32]);
+        for _ in 0..2000 {
+            let mut bytes = vec![0; 64];
+            rng.fill(&mut bytes);
+            for at in [0, 1, 2, 5, 6, 7] {
+                bytes[at] = 0;
+            }
+            if let Ok((frames, rest)) = decode(&bytes, 64) {
+                let whole: usize = frames.iter().map(|f| HEADER + f.payload.len()).sum();
+                assert_eq!(whole + rest.len(), bytes.len());
+            }
+        }
+    }
+}

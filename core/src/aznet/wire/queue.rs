@@ -31,3 +31,47 @@ pub fn decode(text: &str) -> Result<(u64, Vec<u8>), Error> {
     bytes.drain(..SEQUENCE);
     Ok((sequence, bytes))
 }
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    fn class(text: &str) -> Option<Class> {
+        decode(text).err().and_then(|error| error.class())
+    }
+
+    #[test]
+    fn messages_come_back() {
+        for sequence in [0, 1, 255, 1 << 53, u64::MAX] {
+            for length in 0..70 {
+                let chunk = std::vec![0xa5; length];
+                let text = encode(sequence, &chunk);
+                assert_eq!(decode(&text), Ok((sequence, chunk)));
+            }
+        }
+        assert_eq!(encode(1, &[]), "AAAAAAAAAAE=");
+        assert_eq!(encode(0, &std::vec![0; 49_080]).len(), 65_452);
+    }
+
+    #[test]
+    fn what_is_refused() {
+        assert_eq!(class(""), Some(Class::Truncated));
+        assert_eq!(class("AAAAAAAAAA=="), Some(Class::Truncated));
+        for text in [
+            "AAAAAAAAAAE",
+            "AAAAAAAAAAE==",
+            "AAAAAAAAAAE= ",
+            "AAAAAAAAAAE=\n",
+            "=",
+            "====",
+            "AAAAAAAAAAF=",
+            "AAAA_AAAAAE=",
+            "AAAA-AAAAAE=",
+            "AAAA*AAAAAE=",
+            "AAAAAAAA=AE=",
+            "é",
+        ] {
+            assert_eq!(class(text), Some(Class::Encoding), "{text}");
+        }
+    }
+}

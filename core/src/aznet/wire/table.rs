@@ -112,3 +112,92 @@ const TOO_LARGE: Error = Error::peer(
     Class::Limit,
     "a data property is larger than a table allows",
 );
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use std::string::ToString;
+
+    fn find<'a>(row: &'a Row, name: &str) -> Option<Value<'a>> {
+        let mut properties = row.properties.iter();
+        properties.find_map(|(known, text)| (known == name).then_some(Value::Text(text)))
+    }
+
+    fn class<T>(result: Result<T, Error>) -> Option<Class> {
+        result.err().and_then(|error| error.class())
+    }
+
+    #[test]
+    fn rows_come_back() {
+        for (length, properties) in [
+            (0, 1),
+            (1, 1),
+            (65_536, 1),
+            (65_537, 2),
+            (15 * 65_536, PROPERTIES),
+        ] {
+            let chunk = std::vec![0x5a; length];
+            let row = encode(42, &chunk).unwrap();
+            assert_eq!(row.key, "000000042");
+            assert_eq!(row.properties.len(), properties);
+            assert_eq!(decode(&row.key, |name| find(&row, name)), Ok((42, chunk)));
+        }
+        let names = encode(0, &std::vec![0; 983_040]).unwrap().properties;
+        assert_eq!(
+            (&*names[0].0, &*names[1].0, &*names[14].0),
+            ("Data", "Data01", "Data14")
+        );
+    }
+
+    #[test]
+    fn the_row_key_does_not_wrap() {
+        assert_eq!(key(ROWS - 1).unwrap(), "999999999");
+        assert_eq!(class(key(ROWS)), Some(Class::Limit));
+        assert_eq!(class(encode(ROWS, &[])), Some(Class::Limit));
+        assert_eq!(class(encode(0, &std::vec![0; 983_041])), Some(Class::Limit));
+    }
+
+    #[test]
+    fn what_is_refused() {
+        let with = |key: &str, value| decode(key, |name| (name == "Data").then_some(value));
+        let text = Value::Text("AAAA");
+        for key in [
+            "",
+            "00000001",
+            "0000000001",
+            "00000000a",
+            "+00000001",
+            "٠٠٠٠",
+        ] {
+            assert_eq!(class(with(key, text)), Some(Class::Encoding), "{key}");
+        }
+        for value in [Value::Other, Value::Text("@@@@"), Value::Text("AAA")] {
+            assert_eq!(class(with("000000001", value)), Some(Class::Encoding));
+        }
+        assert_eq!(class(decode("000000001", |_| None)), Some(Class::Truncated));
+        let large = Base64::encode_string(&std::vec![0; 65_537]);
+        assert_eq!(
+            class(with("000000001", Value::Text(&large))),
+            Some(Class::Limit)
+        );
+        let larger = "A".repeat(LARGEST_TEXT + 4);
+        assert_eq!(
+            class(with("000000001", Value::Text(&larger))),
+            Some(Class::Limit)
+        );
+    }
+
+    #[test]
+    fn joining_stops_at_the_first_gap() {
+        let joined = decode("000000007", |name| match name {
+            "Data" | "Data02" => Some(Value::Text("AQ==")),
+            _ => None,
+        });
+        assert_eq!(joined, Ok((7, [1].to_vec())));
+        let endless = decode("000000007", |name| {
+            assert_ne!(name, "Data15".to_string());
+            Some(Value::Text("AQ=="))
+        });
+        assert_eq!(endless.map(|(_, chunk)| chunk.len()), Ok(PROPERTIES));
+    }
+}

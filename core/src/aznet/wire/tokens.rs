@@ -83,3 +83,6 @@ const fn fault(detail: &'static str) -> Error {
 fn is_like(key: &str, upper: &str) -> bool {
     key.chars().flat_map(char::to_uppercase).eq(upper.chars())
 }
+
+#[cfg(test)]
+mod tests;

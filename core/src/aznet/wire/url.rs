@@ -330,3 +330,6 @@ fn parameter<'a>(sas: &'a str, name: &str) -> Option<&'a str> {
 fn lets_read(sas: &str) -> bool {
     parameter(sas, "sp").is_some_and(|permissions| permissions.contains('r'))
 }
+
+#[cfg(test)]
+mod tests;
