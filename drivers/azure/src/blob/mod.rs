@@ -27,8 +27,9 @@ use stillwire_core::aznet::ConnectionId;
 use stillwire_core::store::{Failure, Profile, Request, Role};
 
 /// What the dialer may do in its session's container with the grant it writes with: append to
-/// `req-0`, and create the next blob when it rotates. No delete, no list, no overwriting.
-pub const SESSION_REQ_PERMISSIONS: &str = "ac";
+/// `req-0`, and create the next blob when it rotates. No delete, no list, no overwriting. Read is
+/// in it because the Go dialer reads with this grant as well: without, its first read is refused.
+pub const SESSION_REQ_PERMISSIONS: &str = "rac";
 /// What the dialer may do in its session's container with the grant it reads with.
 pub const SESSION_RES_PERMISSIONS: &str = "r";
 /// What the holder of a ticket may do in the handshake container: create entries.

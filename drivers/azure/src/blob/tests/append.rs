@@ -34,7 +34,7 @@ fn a_dialer_writes_req_under_the_grant_for_it() {
     let (lines, _) = play(begin(&dialing(), &first_try(write(b"x"))), vec![ok(201)]);
     assert!(
         lines[0].starts_with(&format!(
-            "PUT /acc/{}/req-0?comp=appendblock&SP=ac&sr=c&SIG ",
+            "PUT /acc/{}/req-0?comp=appendblock&SP=rac&sr=c&SIG ",
             id()
         )),
         "{lines:?}"
@@ -134,7 +134,7 @@ fn trap_06_a_dialer_gets_not_found_and_never_creates_blob_0() {
 
 #[test]
 fn a_rotation_creates_the_next_blob_and_starts_it_at_nothing() {
-    for (session, path) in [(dialing(), "req-1?SP=ac&sr=c&SIG"), (accepting(), "res-1")] {
+    for (session, path) in [(dialing(), "req-1?SP=rac&sr=c&SIG"), (accepting(), "res-1")] {
         begin(&session, &first_try(write(b"bytes"))).handle(ok(201));
         let exchange = begin(&session, &first_try(rotate(Direction::Outbound, 1)));
         let (lines, result) = play(exchange, vec![ok(201)]);
@@ -175,7 +175,7 @@ fn retry_table_trap_07_a_repeated_creation_of_the_next_blob_is_done_and_truncate
 
 #[test]
 fn trap_07_a_grant_that_lets_create_but_not_overwrite_asks_whether_the_blob_is_there() {
-    // So the emulator answers a repeated creation under permission "ac".
+    // So the emulator answers a repeated creation under permission "rac".
     let denied = || code(403, "AuthorizationPermissionMismatch");
     for (outcome, expected) in [
         (ok(200), Ok(Reply::Done)),

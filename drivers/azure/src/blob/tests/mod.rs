@@ -61,7 +61,7 @@ fn dialer() -> BlobStore {
 }
 
 fn dialing() -> BlobSession {
-    let (req, res) = (sas("sp=ac&sr=c"), sas("sp=r&sr=c"));
+    let (req, res) = (sas("sp=rac&sr=c"), sas("sp=r&sr=c"));
     let grants = Some((req.expose(), res.expose()));
     dialer().session(id(), Role::Dialer, grants).unwrap()
 }

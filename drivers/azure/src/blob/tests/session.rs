@@ -54,7 +54,7 @@ fn trap_06_a_session_is_created_whole_before_the_dialer_hears_of_it() {
     let Ok(Reply::Session { req, res }) = result else {
         panic!("no session")
     };
-    for (text, permissions) in [(req, "ac"), (res, "r")] {
+    for (text, permissions) in [(req, "rac"), (res, "r")] {
         let sas = Sas::parse(&text).unwrap();
         assert_eq!(sas.permissions().unwrap(), permissions);
         assert_eq!(sas.parameter("sr").unwrap(), "c");
