@@ -218,10 +218,11 @@ impl Connection {
                 self.advance(now);
             }
         } else if fin_both {
-            // The dialer may still be reading (wire page, trap 18).
-            self.phase = Phase::Parting {
-                until: now.after(self.config.close_timeout),
-            };
+            // The dialer may still be reading (wire page, trap 18). One that is alive pings.
+            let patience = self.config.ping_interval.saturating_mul(3).checked_div(2);
+            let pinged = self.heard.after(patience.unwrap_or_default());
+            let until = now.after(self.config.close_timeout).max(pinged);
+            self.phase = Phase::Parting { until };
         }
     }
 
@@ -300,6 +301,12 @@ impl Connection {
             self.events.push_back(ConnectionEvent::DataBudgetWarning);
         }
         self.peer_done |= news.done;
+        if let Phase::Parting { until } = &mut self.phase
+            && news.opened
+        {
+            let pings = self.config.ping_interval.saturating_mul(2);
+            *until = now.after(self.config.close_timeout.max(pings)).max(*until);
+        }
     }
 
     fn reply(

@@ -14,6 +14,7 @@ use crate::store::{Direction, Failure, Operation, Profile, Reply, Request, Reque
 use crate::time::Instant;
 use alloc::collections::VecDeque;
 use bytes::{Buf, Bytes, BytesMut};
+use core::time::Duration;
 
 /// Pieces up to this size are copied together.
 const SMALL: usize = 2048;
@@ -51,6 +52,8 @@ pub(super) struct Inbound {
     /// A rotate frame came: nothing may follow in this place.
     rotating: bool,
     poller: Poller,
+    /// The last read left something behind.
+    more: bool,
     discard: bool,
     /// Since when the place has been missing though it was there before.
     pub(super) missing_since: Option<Instant>,
@@ -75,6 +78,7 @@ impl Inbound {
             places: 0,
             rotating: false,
             poller: Poller::new(config.policy, profile.shortest_poll, now),
+            more: false,
             discard: false,
             missing_since: None,
             seen: false,
@@ -151,11 +155,23 @@ impl Inbound {
             };
             self.read = Some(Task::new(operation, now));
         }
-        let timeout = config.try_timeout(profile.bytes_per_read);
+        let tries = self.read.as_ref().map_or(0, |task| task.tries);
+        let timeout = self.patience(tries, profile, config);
         let task = self.read.as_mut()?;
         let request = task.start(now, ids, timeout)?;
         add(&mut stats.retries, u64::from(task.tries > 1));
         Some(request)
+    }
+
+    /// A read that probably finds nothing should not hang for as long as a full one may take;
+    /// one that timed out may have had more to bring than we thought.
+    fn patience(&self, tries: u32, profile: &Profile, config: &Config) -> Duration {
+        let full = config.try_timeout(profile.bytes_per_read);
+        if self.more {
+            return full;
+        }
+        let grown = 1_u32.checked_shl(tries.min(8)).unwrap_or(1);
+        config.request_timeout.saturating_mul(grown).min(full)
     }
 
     pub(super) fn deadline(&self, config: &Config) -> Option<Instant> {
@@ -198,11 +214,13 @@ impl Inbound {
                 self.seen = true;
                 self.missing_since = None;
                 add(&mut stats.reads, 1);
+                self.more = more;
                 self.poller.found(now, more);
                 self.bytes(now, bytes, profile, config, stats)
             }
             Reply::Nothing { missing } => {
                 self.read = None;
+                self.more = false;
                 add(&mut stats.empty_reads, 1);
                 if !missing {
                     self.seen = true;

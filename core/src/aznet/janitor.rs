@@ -89,6 +89,12 @@ impl Janitor {
         self.next = Some(self.next.map_or(until, |next| next.min(until)));
     }
 
+    /// Removes the entry of a handshake that was answered long ago.
+    pub(super) fn forget(&mut self, name: &str, now: Instant) {
+        let name = name.to_string();
+        self.plan(Operation::DeleteHandshake { name }, now);
+    }
+
     /// Removes a session that never became a connection, and its entries.
     pub(super) fn remove(&mut self, id: ConnectionId, now: Instant) {
         let name = id.to_string();

@@ -223,7 +223,11 @@ impl Listener {
             // The entry we are working on, or have taken and not yet removed.
             Known::Same if self.janitor.is_busy_with(candidate.id()) => {}
             Known::Same if self.candidates.iter().any(|c| c.id() == candidate.id()) => {}
-            Known::Same | Known::Other => {
+            known @ (Known::Same | Known::Other) => {
+                if known == Known::Same {
+                    // The very message we have answered: nobody else's.
+                    self.janitor.forget(&entry.name, now);
+                }
                 let error = Error::peer(Class::Replay, "this handshake was seen before");
                 self.memory.quarantine(&entry.name);
                 self.reject(entry.name, error);

@@ -31,6 +31,8 @@ struct Flight {
     /// Application bytes in it.
     data: u64,
     fin: bool,
+    /// Carries the farewell.
+    done: bool,
     rotate: bool,
 }
 
@@ -234,9 +236,11 @@ impl Outbound {
             }
         }
         let fin_out = matches!(self.fin, Fin::Sealed | Fin::Stored);
+        let mut done = false;
         if self.done && fin_out {
-            self.done_sealed |= self.block.control(DONE, profile, limit, sealer)?;
-            self.done = !self.done_sealed;
+            done = self.block.control(DONE, profile, limit, sealer)?;
+            self.done_sealed |= done;
+            self.done = !done;
         }
         if self.ping {
             self.ping = false;
@@ -269,6 +273,7 @@ impl Outbound {
             task: Task::new(operation, now),
             data,
             fin,
+            done,
             rotate,
         });
         Ok(true)
@@ -333,6 +338,13 @@ impl Outbound {
         let Some(flight) = self.flights.get_mut(at) else {
             return Ok(Progress::NotOurs);
         };
+        let gone = failure.kind == FailureKind::NotFound;
+        if flight.fin && flight.done && gone && flight.task.may_have_landed {
+            // The listener removes the session once it has read these two frames.
+            self.flights.remove(at);
+            self.fin = Fin::Stored;
+            return Ok(Progress::FinStored);
+        }
         if farewell_only && !failure.is_retryable() {
             // The farewell is a courtesy: the peer may have cleaned up already.
             self.flights.remove(at);

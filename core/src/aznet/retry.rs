@@ -8,6 +8,9 @@ use core::time::Duration;
 const FIRST_PAUSE: Duration = Duration::from_millis(100);
 const LONGEST_PAUSE: Duration = Duration::from_secs(5);
 
+/// Tries made at the least, however long one takes.
+const FEWEST_TRIES: u32 = 3;
+
 /// Hands out request ids of one machine.
 #[derive(Clone, Debug, Default)]
 pub(crate) struct Ids(u64);
@@ -29,7 +32,7 @@ pub(crate) struct Task {
     due: Instant,
     started: Instant,
     pub(crate) tries: u32,
-    may_have_landed: bool,
+    pub(crate) may_have_landed: bool,
 }
 
 impl Task {
@@ -94,7 +97,8 @@ impl Task {
         failure: Failure,
     ) -> Result<(), Failure> {
         self.note(&failure);
-        if !failure.is_retryable() || self.since_start(now) > config.retry_window {
+        let spent = self.tries >= FEWEST_TRIES && self.since_start(now) > config.retry_window;
+        if spent || !failure.is_retryable() {
             return Err(failure);
         }
         let shift = self.tries.saturating_sub(1).min(6);

@@ -3,7 +3,7 @@
 use crate::world::{World, config, pattern};
 use std::time::Duration;
 use stillwire_core::aznet::ConnectionEvent;
-use stillwire_core::store::Operation;
+use stillwire_core::store::{Failure, FailureKind, Operation};
 use stillwire_core::{Channel, Error, Timer};
 
 const SECOND: Duration = Duration::from_secs(1);
@@ -64,10 +64,53 @@ fn a_peer_without_our_farewell_is_given_the_close_time() {
     world.run(&mut [&mut a], true, SECOND);
     // `a` falls silent from here on, as a Go dialer does behind its FIN.
     b.conn.close_write(world.now).unwrap();
-    world.run(&mut [&mut b], true, 29 * SECOND);
-    assert!(b.closed().is_none());
+    world.run(&mut [&mut b], true, 43 * SECOND);
+    assert!(b.closed().is_none(), "it might be about to ping");
     world.run(&mut [&mut b], true, 3 * SECOND);
     assert_eq!(b.closed(), Some(&Ok(())));
+}
+
+#[test]
+fn trap_18_a_slow_reader_that_pings_is_waited_for() {
+    let mut world = World::new(config());
+    let (mut a, mut b) = world.dial(config()).unwrap();
+    a.conn.close_write(world.now).unwrap();
+    world.run(&mut [&mut a, &mut b], true, SECOND);
+    let data = pattern(60_000);
+    let mut sent = 0;
+    while sent < data.len() {
+        sent += b.conn.write(world.now, &data[sent..]).unwrap();
+        world.run(&mut [&mut a, &mut b], false, SECOND);
+    }
+    b.conn.close_write(world.now).unwrap();
+    // For ten minutes the application reads nothing, so `a` has not seen the end.
+    world.run(&mut [&mut a, &mut b], false, Duration::from_secs(600));
+    assert!(!a.ended && b.closed().is_none());
+    world.run(&mut [&mut a, &mut b], true, 5 * SECOND);
+    assert!(a.ended && a.received == data);
+    assert_eq!(b.closed(), Some(&Ok(())));
+}
+
+#[test]
+fn a_lost_reply_to_the_farewell_does_not_spoil_a_whole_stream() {
+    let mut world = World::new(config());
+    let (mut a, mut b) = world.dial(config()).unwrap();
+    b.conn.close_write(world.now).unwrap();
+    world.run(&mut [&mut a, &mut b], true, SECOND);
+    assert!(a.ended);
+    a.conn.close_write(world.now).unwrap();
+    let number = world.store.log.len();
+    let lost = Failure::new(FailureKind::TimedOut, "no answer").maybe_landed();
+    world.store.landed = true;
+    world.store.faults.insert(number, lost);
+    a.drive(&mut world.store, world.now);
+    world.run(&mut [&mut b], true, Duration::from_millis(50));
+    assert!(
+        world.store.sessions.is_empty(),
+        "the listener has cleaned up"
+    );
+    world.run(&mut [&mut a, &mut b], true, 5 * SECOND);
+    assert_eq!((a.closed(), b.closed()), (Some(&Ok(())), Some(&Ok(()))));
 }
 
 #[test]
