@@ -28,14 +28,15 @@ pub(crate) struct Linked {
     pub(crate) app: App,
     /// What its closing event said.
     pub(crate) closed: Option<Result<(), Error>>,
+    pub(crate) closed_at: u64,
     /// The first error it showed: the only one it may ever show.
     pub(crate) error: Option<Error>,
     pub(crate) aborted: bool,
 }
 
 pub(crate) enum Kind {
-    Dialer(Dialer),
-    Listener(Listener),
+    Dialer(Box<Dialer>),
+    Listener(Box<Listener>),
     Connection(Box<Linked>),
     /// Its process is no more.
     Gone,
@@ -44,7 +45,7 @@ pub(crate) enum Kind {
 pub(crate) struct Actor {
     pub(crate) host: usize,
     pub(crate) kind: Kind,
-    carrier: Carrier,
+    pub(crate) carrier: Carrier,
     /// Of the wake-up that counts; older ones are void.
     generation: u64,
 }
@@ -143,7 +144,7 @@ impl World {
         index: usize,
         id: RequestId,
         result: Result<Reply, Failure>,
-        block: Option<Block>,
+        block: Option<&Block>,
     ) -> Result<(), Violation> {
         self.with(index, |world, _, actor| {
             world.audit.note(&[4, id.0, u64::from(result.is_ok())]);
@@ -152,9 +153,13 @@ impl World {
                     format!("actor {index} {id:?}: {} bytes, more: {more}", bytes.len())
                 }
                 Ok(Reply::Session { .. }) => format!("actor {index} {id:?}: session"),
+                Ok(Reply::Handshakes { entries, next }) => {
+                    let names: Vec<_> = entries.iter().map(|entry| &entry.name).collect();
+                    format!("actor {index} {id:?}: {names:?}, next {next:?}")
+                }
                 other => format!("actor {index} {id:?}: {other:?}"),
             });
-            if let (Ok(_), Some(block), Some((id, role))) = (&result, &block, actor.connection()) {
+            if let (Ok(_), Some(block), Some((id, role))) = (&result, block, actor.connection()) {
                 world.streams(id)[direction(role)].reported(block)?;
             }
             let before = matches!(&actor.kind, Kind::Connection(l) if l.error.is_none());
@@ -177,7 +182,9 @@ impl World {
             if linked.closed.is_some() {
                 return Ok(());
             }
-            world.audit.line(world.now, || format!("actor {index}: {how:?}"));
+            world
+                .audit
+                .line(world.now, || format!("actor {index}: {how:?}"));
             match how {
                 Leave::Abort => {
                     linked.aborted = true;
@@ -209,6 +216,8 @@ impl World {
     /// Tells the listener to stop.
     pub(crate) fn stop(&mut self) -> Result<(), Violation> {
         self.audit.line(self.now, || "stop".to_owned());
+        // What is being made at this moment may stay.
+        self.strays |= self.network.creates();
         self.with(0, |world, _, actor| {
             if let Kind::Listener(listener) = &mut actor.kind {
                 listener.stop(world.time(0));
@@ -244,11 +253,17 @@ impl World {
                     Drained::Wait(again) if again == until => {}
                     Drained::Wait(again) => {
                         let detail = format!("waits until {until:?}, then {again:?}");
-                        return Err(Violation::new("polling after a wait changes nothing", detail));
+                        return Err(Violation::new(
+                            "polling after a wait changes nothing",
+                            detail,
+                        ));
                     }
                     _ => {
                         let detail = "an output after a wait, without an input";
-                        return Err(Violation::new("polling after a wait changes nothing", detail));
+                        return Err(Violation::new(
+                            "polling after a wait changes nothing",
+                            detail,
+                        ));
                     }
                 }
             }
@@ -291,24 +306,29 @@ impl World {
                 }
             }
         }
-        Err(Violation::new("a machine waits in the end", format!("actor {index}")))
+        Err(Violation::new(
+            "a machine waits in the end",
+            format!("actor {index}"),
+        ))
     }
 
-    fn request(
-        &mut self,
-        index: usize,
-        actor: &Actor,
-        request: &Request,
-    ) -> Result<(), Violation> {
+    fn request(&mut self, index: usize, actor: &Actor, request: &Request) -> Result<(), Violation> {
         self.audit.note(&[5, index as u64, request.id.0]);
         let profile = &self.scenario.profile;
         let mut block = None;
         match &request.operation {
-            Operation::Write { sequence, chunks, bytes } => {
+            Operation::Write {
+                sequence,
+                chunks,
+                bytes,
+            } => {
                 let largest = chunks.iter().max().copied().unwrap_or(0) as usize;
                 if bytes.len() > profile.bytes_per_write || largest > profile.largest_chunk {
                     let detail = format!("{} bytes, chunk of {largest}", bytes.len());
-                    return Err(Violation::new("a write keeps to the carrier's limits", detail));
+                    return Err(Violation::new(
+                        "a write keeps to the carrier's limits",
+                        detail,
+                    ));
                 }
                 let this = Block {
                     sequence: *sequence,
@@ -322,13 +342,20 @@ impl World {
             }
             Operation::Read { limit, .. } if *limit > profile.bytes_per_read => {
                 let detail = format!("{limit} bytes wanted");
-                return Err(Violation::new("a read keeps to the carrier's limits", detail));
+                return Err(Violation::new(
+                    "a read keeps to the carrier's limits",
+                    detail,
+                ));
             }
             _ => {}
         }
         self.audit.line(self.now, || {
             let what = match &request.operation {
-                Operation::Write { sequence, chunks, bytes } => {
+                Operation::Write {
+                    sequence,
+                    chunks,
+                    bytes,
+                } => {
                     format!("write {sequence}+{}, {} bytes", chunks.len(), bytes.len())
                 }
                 Operation::PutToken { id, .. } => format!("put token {id}"),
@@ -337,130 +364,6 @@ impl World {
             format!("actor {index} {:?}: {what}", request.id)
         });
         self.launch(index, actor.host, &actor.carrier, request, block);
-        Ok(())
-    }
-
-    fn connection_event(
-        &mut self,
-        index: usize,
-        actor: &mut Actor,
-        event: ConnectionEvent,
-    ) -> Result<(), Violation> {
-        self.audit.note(&[6, index as u64]);
-        self.audit.line(self.now, || format!("actor {index}: {event:?}"));
-        let (ConnectionEvent::Closed(result), Kind::Connection(linked)) = (event, &mut actor.kind)
-        else {
-            return Ok(());
-        };
-        if linked.closed.is_some() {
-            return Err(Violation::new("a connection closes once", format!("{result:?}")));
-        }
-        let connection = &linked.connection;
-        if connection.role() == Role::Listener {
-            let clean = connection.is_clean();
-            self.at(self.now, Event::Ended(connection.id(), clean));
-        }
-        linked.closed = Some(result);
-        Ok(())
-    }
-
-    fn dialer_event(&mut self, actor: &mut Actor, event: DialerEvent) -> Result<(), Violation> {
-        self.audit.note(&[7]);
-        let dial = &mut self.dials[actor.host - 1];
-        dial.over = true;
-        match event {
-            DialerEvent::Failed(error) => {
-                self.audit.line(self.now, || format!("dialer {}: {error}", actor.host));
-                if self.scenario.gentle && !self.listener_failed {
-                    let detail = format!("dialer {}: {error}", actor.host);
-                    return Err(Violation::new("what can succeed succeeds", detail));
-                }
-            }
-            DialerEvent::Connected(connected) => {
-                let (connection, grants) = (connected.connection, connected.grants);
-                let id = connection.id();
-                let Carrier::Store(store) = &actor.carrier else {
-                    return Ok(());
-                };
-                let grants = Some((grants.req.as_str(), grants.res.as_str()));
-                let session = store.session(id, Role::Dialer, grants);
-                let session = session.map_err(|error| {
-                    Violation::new("grants can be used", error.to_string())
-                })?;
-                self.link(actor.host, connection, session)?;
-            }
-        }
-        Ok(())
-    }
-
-    fn listener_event(&mut self, event: ListenerEvent) -> Result<(), Violation> {
-        self.audit.note(&[8]);
-        match event {
-            ListenerEvent::Ready => self.ready = true,
-            ListenerEvent::Accepted(connection) => {
-                let id = connection.id();
-                if !self.accepted.insert(id) {
-                    return Err(Violation::new("a handshake makes one session", id.to_string()));
-                }
-                let session = self.store.session(id, Role::Listener, None);
-                let session = session
-                    .map_err(|error| Violation::new("a session can be opened", error.to_string()))?;
-                self.link(0, *connection, session)?;
-            }
-            ListenerEvent::Rejected { name, error } => {
-                self.audit.line(self.now, || format!("rejected {name:?}: {error}"));
-                if self.scenario.gentle && !self.accepted.iter().any(|id| id.to_string() == name) {
-                    let honest = self.dials.iter().filter_map(|dial| dial.id);
-                    if honest.into_iter().any(|id| id.to_string() == name) {
-                        let detail = format!("{name}: {error}");
-                        return Err(Violation::new("an honest handshake is served", detail));
-                    }
-                }
-            }
-            ListenerEvent::Trouble(failure) => {
-                self.audit.line(self.now, || format!("trouble: {failure}"));
-            }
-            ListenerEvent::Failed(error) => {
-                self.audit.line(self.now, || format!("listener: {error}"));
-                self.listener_failed = true;
-                if self.scenario.gentle {
-                    let detail = format!("listener: {error}");
-                    return Err(Violation::new("what can succeed succeeds", detail));
-                }
-            }
-        }
-        Ok(())
-    }
-
-    /// A connection and its application come to life.
-    fn link(
-        &mut self,
-        host: usize,
-        connection: Connection,
-        session: BlobSession,
-    ) -> Result<(), Violation> {
-        let (id, role) = (connection.id(), connection.role());
-        let binding = connection.channel_binding();
-        let known = *self.bindings.entry(id).or_insert(binding);
-        if known != binding {
-            return Err(Violation::new("both ends have one channel binding", id.to_string()));
-        }
-        let app = self.app(id, role);
-        let leave = app.plan.leave;
-        self.streams(id);
-        let linked = Linked {
-            connection,
-            app,
-            closed: None,
-            error: None,
-            aborted: false,
-        };
-        let kind = Kind::Connection(Box::new(linked));
-        let index = self.enter(Actor::new(host, kind, Carrier::Session(session)));
-        self.audit.line(self.now, || format!("actor {index}: {role:?} of {id}"));
-        if let Some((after, how)) = leave {
-            self.at(self.now + after, Event::Leave(index, how));
-        }
         Ok(())
     }
 
@@ -480,65 +383,17 @@ impl World {
             Role::Dialer => (req, res),
             Role::Listener => (res, req),
         };
-        let Linked { connection, app, .. } = &mut **linked;
-        app.step(self.now, time, connection, ends, &mut self.rng, &mut self.audit)
-    }
-
-    fn both(&self, connection: &Connection) -> (&crate::streams::Stream, &crate::streams::Stream) {
-        let [req, res] = &self.streams[&connection.id()];
-        match connection.role() {
-            Role::Dialer => (req, res),
-            Role::Listener => (res, req),
-        }
-    }
-
-    /// What must hold after every step of a connection.
-    fn watch(&self, index: usize, actor: &mut Actor) -> Result<(), Violation> {
-        let Kind::Connection(linked) = &mut actor.kind else {
-            return Ok(());
-        };
-        let Linked { connection, error, .. } = &mut **linked;
-        match (&*error, connection.error()) {
-            (None, now) => *error = now.cloned(),
-            (Some(first), now) if now == Some(first) => {}
-            (first, now) => {
-                let detail = format!("{first:?} became {now:?}");
-                return Err(Violation::new("errors are final and repeat", detail));
-            }
-        }
-        if let Some(error) = error
-            && connection.write(Instant::ZERO, b"x").as_ref() != Err(error)
-        {
-            return Err(Violation::new("errors are final and repeat", format!("{error}")));
-        }
-        let (profile, config) = (&self.scenario.profile, &self.scenario.config);
-        let stats = connection.stats();
-        let block = profile
-            .bytes_per_write
-            .min(config.send_buffer.max(profile.largest_chunk)) as u64;
-        let unsent = stats.bytes_written.saturating_sub(stats.bytes_stored);
-        let window = u64::from(profile.writes_in_flight) + 1;
-        if unsent > window * block {
-            let detail = format!("{unsent} bytes not stored, blocks of {block}");
-            return Err(Violation::new("what is gathered is bounded", detail));
-        }
-        let most = config.receive_buffer + profile.bytes_per_read;
-        if connection.buffered() > most {
-            let detail = format!("{} bytes received and unread, {most}", connection.buffered());
-            return Err(Violation::new("what is received is bounded", detail));
-        }
-        let (_, inbound) = self.both(connection);
-        let unread = stats.bytes_received.saturating_sub(inbound.read);
-        if !linked.aborted && unread != linked.connection.buffered() as u64 {
-            let detail = format!("{unread} bytes unread, {} held", linked.connection.buffered());
-            return Err(Violation::new("what is received is held until read", detail));
-        }
-        let flying = self.network.in_flight(index);
-        if flying > usize::from(profile.writes_in_flight) + 3 {
-            let detail = format!("{flying} requests of one connection");
-            return Err(Violation::new("requests under way are bounded", detail));
-        }
-        Ok(())
+        let Linked {
+            connection, app, ..
+        } = &mut **linked;
+        app.step(
+            self.now,
+            time,
+            connection,
+            ends,
+            &mut self.rng,
+            &mut self.audit,
+        )
     }
 }
 

@@ -81,13 +81,18 @@ impl App {
                 Ok(()) => out.closed = true,
                 Err(error) => self.failed = Some(error),
             }
-            self.misuse(time, connection)?;
+            Self::misuse(time, connection)?;
         }
         Ok(touched)
     }
 
     /// When it wants to act again, if only time has to pass.
-    pub(crate) fn next(&self, connection: &Connection, out: &Stream, inbound: &Stream) -> Option<u64> {
+    pub(crate) fn next(
+        &self,
+        connection: &Connection,
+        out: &Stream,
+        inbound: &Stream,
+    ) -> Option<u64> {
         if self.failed.is_some() {
             return None;
         }
@@ -98,7 +103,11 @@ impl App {
     }
 
     fn left(&self, out: &Stream, inbound: &Stream) -> u64 {
-        let total = if self.plan.echo { inbound.read } else { self.plan.total };
+        let total = if self.plan.echo {
+            inbound.read
+        } else {
+            self.plan.total
+        };
         total - out.written.min(total)
     }
 
@@ -160,7 +169,10 @@ impl App {
                 // What was received may still be read; only writing is over.
                 self.closed = true;
                 if matches!(error, Error::Misuse(_)) {
-                    return Err(Violation::new("errors are typed", "a legal write is misuse"));
+                    return Err(Violation::new(
+                        "errors are typed",
+                        "a legal write is misuse",
+                    ));
                 }
                 Ok(false)
             }
@@ -168,7 +180,7 @@ impl App {
     }
 
     /// Writing after the end is misuse, or the connection's own error; it changes nothing.
-    fn misuse(&self, time: Instant, connection: &mut Connection) -> Result<(), Violation> {
+    fn misuse(time: Instant, connection: &mut Connection) -> Result<(), Violation> {
         let before = connection.stats().bytes_written;
         match connection.write(time, b"late") {
             Err(_) if connection.stats().bytes_written == before => Ok(()),

@@ -73,14 +73,19 @@ fn last_blob(world: &mut World, dial: usize, role: Role) -> Option<&mut Blob> {
 fn entry(content: &[u8], payload: Option<String>) -> Blob {
     Blob {
         content: BytesMut::from(content),
-        metadata: payload.map(|p| ("payload".to_owned(), p)).into_iter().collect(),
+        metadata: payload
+            .map(|p| ("payload".to_owned(), p))
+            .into_iter()
+            .collect(),
         ..Blob::default()
     }
 }
 
 fn put(world: &mut World, name: &str, payload: Option<String>) {
     if let Some(handshakes) = world.service.containers.get_mut("handshake") {
-        handshakes.blobs.insert(name.to_owned(), entry(b"", payload));
+        handshakes
+            .blobs
+            .insert(name.to_owned(), entry(b"", payload));
     }
 }
 

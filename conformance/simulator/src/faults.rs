@@ -129,9 +129,10 @@ fn absurd(verb: Verb, rng: &mut Rng) -> (u16, &'static str) {
             (404, "ContainerNotFound"),
             (403, "AuthorizationFailure"),
         ]),
-        Verb::CreateContainer => {
-            rng.pick(&[(409, "ContainerBeingDeleted"), (409, "ContainerAlreadyExists")])
-        }
+        Verb::CreateContainer => rng.pick(&[
+            (409, "ContainerBeingDeleted"),
+            (409, "ContainerAlreadyExists"),
+        ]),
         Verb::PutBlob => rng.pick(&[
             (409, "BlobAlreadyExists"),
             (404, "ContainerNotFound"),
@@ -142,6 +143,8 @@ fn absurd(verb: Verb, rng: &mut Rng) -> (u16, &'static str) {
 }
 
 fn is_session(call: &Call) -> bool {
-    matches!(call.verb(), Verb::Append | Verb::Read | Verb::BlobProperties)
-        && (call.blob.starts_with("req-") || call.blob.starts_with("res-"))
+    matches!(
+        call.verb(),
+        Verb::Append | Verb::Read | Verb::BlobProperties
+    ) && (call.blob.starts_with("req-") || call.blob.starts_with("res-"))
 }

@@ -14,6 +14,8 @@ mod actor;
 mod app;
 mod attack;
 mod audit;
+mod bounds;
+mod events;
 mod faults;
 mod network;
 mod rng;

@@ -14,7 +14,7 @@ use std::collections::BTreeMap;
 use stillwire_azure::blob::Exchange;
 use stillwire_azure::{Step, TransportError};
 use stillwire_core::aznet::ConnectionId;
-use stillwire_core::store::{FailureKind, Request, RequestId, Role};
+use stillwire_core::store::{FailureKind, Operation, Request, RequestId, Role};
 
 /// A request on the wire.
 #[derive(Clone)]
@@ -37,6 +37,8 @@ struct Flight {
     exchange: Exchange,
     step: u32,
     block: Option<Block>,
+    /// It makes a session.
+    creates: bool,
 }
 
 /// Tries under way.
@@ -56,6 +58,11 @@ impl Network {
     /// Gives up everything that an actor has under way; what is on the wire stays there.
     pub(crate) fn forget(&mut self, actor: usize) {
         self.flights.retain(|_, flight| flight.actor != actor);
+    }
+
+    /// True while a session is being made.
+    pub(crate) fn creates(&self) -> bool {
+        self.flights.values().any(|flight| flight.creates)
     }
 
     pub(crate) fn in_flight(&self, actor: usize) -> usize {
@@ -81,10 +88,25 @@ impl World {
         match begun {
             Err(failure) => {
                 let result = Err(failure);
-                self.at(self.now, Event::Reply { actor, id, result, block });
+                self.at(
+                    self.now,
+                    Event::Reply {
+                        actor,
+                        id,
+                        result,
+                        block,
+                    },
+                );
             }
             Ok(exchange) => {
-                let flight = Flight { actor, id, exchange, step: 0, block };
+                let flight = Flight {
+                    actor,
+                    id,
+                    exchange,
+                    step: 0,
+                    block,
+                    creates: matches!(request.operation, Operation::CreateSession { .. }),
+                };
                 let key = self.network.add(flight);
                 let timeout = request.timeout.as_micros() as u64;
                 self.at(self.now + timeout, Event::Expire(key));
@@ -101,10 +123,13 @@ impl World {
         let request = match flight.exchange.step() {
             Step::Send(request) => request,
             Step::Done(result) => {
-                let Some(Flight { actor, id, block, .. }) = self.network.flights.remove(&key) else {
+                let Some(Flight {
+                    actor, id, block, ..
+                }) = self.network.flights.remove(&key)
+                else {
                     return Ok(());
                 };
-                return self.reply(actor, id, result, block);
+                return self.reply(actor, id, result, block.as_ref());
             }
         };
         let (actor, step) = (flight.actor, flight.step);
@@ -127,7 +152,11 @@ impl World {
         self.audit.note(&[1, key, u64::from(step), there]);
         self.audit.line(now, || {
             let (verb, name) = (call.verb(), &call.container);
-            format!("#{key}.{step} host {party}: {verb:?} {name}/{} {} bytes, {fate:?}", call.blob, call.body.len())
+            format!(
+                "#{key}.{step} host {party}: {verb:?} {name}/{} {} bytes, {fate:?}",
+                call.blob,
+                call.body.len()
+            )
         });
         let message = Message {
             flight: key,
@@ -142,10 +171,20 @@ impl World {
             Fate::LostRequest(Loss::Silent) => {}
             Fate::LostRequest(loss) => {
                 let answer = Err(loss);
-                self.at(now + there, Event::Answer { flight: key, step, answer });
+                self.at(
+                    now + there,
+                    Event::Answer {
+                        flight: key,
+                        step,
+                        answer,
+                    },
+                );
             }
             Fate::Duplicate(later) => {
-                let second = Message { second: true, ..message.clone() };
+                let second = Message {
+                    second: true,
+                    ..message.clone()
+                };
                 self.at(now + there, Event::Arrive(Box::new(message)));
                 self.at(now + there + later, Event::Arrive(Box::new(second)));
             }
@@ -156,20 +195,41 @@ impl World {
 
     /// A request reaches the service.
     pub(crate) fn arrive(&mut self, message: Message) -> Result<(), Violation> {
-        let Message { flight, step, party, call, fate, block, second } = message;
+        let Message {
+            flight,
+            step,
+            party,
+            call,
+            fate,
+            block,
+            second,
+        } = message;
         let served = match fate {
             Fate::Absurd(..) => false,
             Fate::Busy { landed, .. } => landed,
             _ => true,
         };
-        let waited_for = self.network.flights.get(&flight).is_some_and(|f| f.step == step);
+        let waited_for = self
+            .network
+            .flights
+            .get(&flight)
+            .is_some_and(|f| f.step == step);
         let mut response = Response::new(0);
         if served {
-            let caller = if party == 0 { Caller::Owner } else { Caller::Stranger };
-            let creator = self.service.containers.get(&call.container).map(|c| c.creator);
+            let caller = if party == 0 {
+                Caller::Owner
+            } else {
+                Caller::Stranger
+            };
+            let creator = self
+                .service
+                .containers
+                .get(&call.container)
+                .map(|c| c.creator);
             let unix = EPOCH + self.now / 1_000_000;
             let (given, effect) = self.service.serve(party, caller, &call, unix);
-            self.audit.note(&[2, u64::from(given.status), given.body.len() as u64]);
+            self.audit
+                .note(&[2, u64::from(given.status), given.body.len() as u64]);
             response = given;
             if let Some(effect) = effect {
                 self.strays |= !waited_for || second;
@@ -177,14 +237,27 @@ impl World {
             }
         }
         self.audit.line(self.now, || {
-            format!("#{flight}.{step} served: {served}, {} {}", response.status, response.body.len())
+            format!(
+                "#{flight}.{step} served: {served}, {} {}",
+                response.status,
+                response.body.len()
+            )
         });
         let answer = match fate {
             Fate::LostReply(loss) => Err(loss),
             Fate::Absurd(status, code) => Ok(Response::error(status, code)),
-            Fate::Busy { status, code, retry_after, .. } => {
+            Fate::Busy {
+                status,
+                code,
+                retry_after,
+                ..
+            } => {
                 let busy = Response::error(status, code);
-                Ok(if retry_after { busy.with("retry-after", 1) } else { busy })
+                Ok(if retry_after {
+                    busy.with("retry-after", "1")
+                } else {
+                    busy
+                })
             }
             Fate::Truncated(permille) => {
                 let keep = response.body.len() * permille as usize / 1000;
@@ -197,12 +270,24 @@ impl World {
             return Ok(());
         }
         let back = self.scenario.faults.latency(&mut self.rng);
-        self.at(self.now + back, Event::Answer { flight, step, answer });
+        self.at(
+            self.now + back,
+            Event::Answer {
+                flight,
+                step,
+                answer,
+            },
+        );
         Ok(())
     }
 
     /// An answer, or the news that there will be none, reaches its asker.
-    pub(crate) fn answer(&mut self, key: u64, step: u32, answer: Result<Response, Loss>) -> Result<(), Violation> {
+    pub(crate) fn answer(
+        &mut self,
+        key: u64,
+        step: u32,
+        answer: Result<Response, Loss>,
+    ) -> Result<(), Violation> {
         let Some(flight) = self.network.flights.get_mut(&key) else {
             return Ok(());
         };

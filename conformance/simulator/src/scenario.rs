@@ -4,7 +4,8 @@ use crate::faults::Faults;
 use crate::rng::Rng;
 use crate::service::Habit;
 use std::time::Duration;
-use stillwire_core::aznet::{Config, Policy};
+use stillwire_core::aznet::{Config, DialerSecurity, ListenerSecurity, Policy};
+use stillwire_core::crypto::x25519;
 use stillwire_core::store::{Profile, Role};
 
 const MILLI: u64 = 1_000;
@@ -63,11 +64,41 @@ pub(crate) enum Attack {
     Junk(u8),
 }
 
+/// How the two know each other.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(crate) enum Trust {
+    Nn,
+    NnPsk0([u8; 32]),
+    /// The listener's private key.
+    Nk([u8; 32]),
+}
+
+impl Trust {
+    pub(crate) fn dialer(self) -> DialerSecurity {
+        match self {
+            Self::Nn => DialerSecurity::Nn,
+            Self::NnPsk0(psk) => DialerSecurity::NnPsk0 { psk: psk.into() },
+            Self::Nk(key) => DialerSecurity::Nk {
+                listener: x25519::public(&key.into()),
+            },
+        }
+    }
+
+    pub(crate) fn listener(self) -> ListenerSecurity {
+        match self {
+            Self::Nn => ListenerSecurity::Nn,
+            Self::NnPsk0(psk) => ListenerSecurity::NnPsk0 { psk: psk.into() },
+            Self::Nk(key) => ListenerSecurity::Nk { secret: key.into() },
+        }
+    }
+}
+
 /// Everything that a seed decides before the run.
 #[derive(Clone, Debug)]
 pub(crate) struct Scenario {
     pub(crate) profile: Profile,
     pub(crate) config: Config,
+    pub(crate) trust: Trust,
     pub(crate) habit: Habit,
     pub(crate) page: usize,
     /// The bootstrap belongs to somebody else.
@@ -103,9 +134,9 @@ impl Scenario {
             .collect();
         let faults = faults(rng, &config, gentle);
         let attacks = attacks(rng, count, gentle);
-        let limit = if gentle { 200 } else { 3600 };
+        let limit: u64 = if gentle { 200 } else { 3600 };
         let skews = (0..=count)
-            .map(|_| rng.range(0, 2 * limit) as i64 - limit as i64)
+            .map(|_| rng.range(0, 2 * limit).cast_signed() - limit.cast_signed())
             .collect();
         let longest = if gentle { 4 } else { 600 } * SECOND;
         let jumps = (0..rng.pick(&[0, 0, 1, 3]))
@@ -115,9 +146,15 @@ impl Scenario {
             })
             .collect();
         let end = faults.until + 2 * 3600 * SECOND;
+        let trust = match rng.below(8) {
+            0 => Trust::NnPsk0(rng.bytes()),
+            1 => Trust::Nk(rng.bytes()),
+            _ => Trust::Nn,
+        };
         Self {
             profile,
             config,
+            trust,
             habit: rng.pick(&[Habit::Azure, Habit::Emulator]),
             page: rng.pick(&[1, 2, 5, 5000]),
             shared_bootstrap: rng.chance(300),
@@ -155,7 +192,7 @@ fn profile(rng: &mut Rng) -> Profile {
         name: "azblob",
         largest_chunk,
         bytes_per_write,
-        bytes_per_read: bytes_per_read.max(largest_chunk / 64).min(16 << 20),
+        bytes_per_read: bytes_per_read.max(largest_chunk / 64).min(1 << 18),
         writes_in_flight: 1,
         writes_before_rotation: Some(rng.pick(&[2, 3, 5, 10, 50, 49_990])),
         sequences: None,
@@ -167,7 +204,12 @@ fn config(rng: &mut Rng, profile: &Profile) -> Config {
     let seconds = |rng: &mut Rng, low, high| Duration::from_millis(rng.range(low, high) * 1000);
     let base = profile.bytes_per_write as u64;
     Config {
-        policy: rng.pick(&[Policy::Latency, Policy::Balanced, Policy::Balanced, Policy::Thrift]),
+        policy: rng.pick(&[
+            Policy::Latency,
+            Policy::Balanced,
+            Policy::Balanced,
+            Policy::Thrift,
+        ]),
         connect_timeout: seconds(rng, 100, 200),
         idle_timeout: seconds(rng, 120, 300),
         ping_interval: seconds(rng, 5, 30),
@@ -191,6 +233,7 @@ fn plans(rng: &mut Rng, profile: &Profile, gentle: bool) -> (Plan, Plan) {
         2 | 3 => {
             listener.echo = true;
             listener.total = 0;
+            listener.piece = dialer.piece;
         }
         _ => {}
     }
@@ -204,7 +247,11 @@ fn plans(rng: &mut Rng, profile: &Profile, gentle: bool) -> (Plan, Plan) {
     if rng.chance(if gentle { 60 } else { 150 }) {
         let leave = rng.pick(&[Leave::Abort, Leave::Vanish]);
         let at = rng.range(0, 20 * SECOND);
-        let who = if rng.chance(500) { &mut dialer } else { &mut listener };
+        let who = if rng.chance(500) {
+            &mut dialer
+        } else {
+            &mut listener
+        };
         who.leave = Some((at, leave));
     }
     (dialer, listener)

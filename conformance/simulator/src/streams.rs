@@ -65,12 +65,18 @@ impl Stream {
         fill(self.key, self.read, &mut self.scratch);
         if self.scratch != bytes {
             let detail = format!("{} bytes at {} are not those sent", bytes.len(), self.read);
-            return Err(Violation::new("delivered bytes are a prefix of sent bytes", detail));
+            return Err(Violation::new(
+                "delivered bytes are a prefix of sent bytes",
+                detail,
+            ));
         }
         self.read += bytes.len() as u64;
         if self.read > self.written {
             let detail = format!("{} delivered, {} sent", self.read, self.written);
-            return Err(Violation::new("delivered bytes are a prefix of sent bytes", detail));
+            return Err(Violation::new(
+                "delivered bytes are a prefix of sent bytes",
+                detail,
+            ));
         }
         Ok(())
     }
@@ -84,7 +90,10 @@ impl Stream {
             "end after {} of {} bytes, writer closed: {}",
             self.read, self.written, self.closed
         );
-        Err(Violation::new("end of stream only after an authentic FIN", detail))
+        Err(Violation::new(
+            "end of stream only after an authentic FIN",
+            detail,
+        ))
     }
 
     /// The machine hands a block out, as a first try or a later one.
@@ -92,7 +101,10 @@ impl Stream {
         const INVARIANT: &str = "no (key, nonce) is sealed twice";
         let total: usize = lengths.iter().map(|n| *n as usize).sum();
         if total != block.bytes.len() {
-            let detail = format!("chunks of {total} bytes in a block of {}", block.bytes.len());
+            let detail = format!(
+                "chunks of {total} bytes in a block of {}",
+                block.bytes.len()
+            );
             return Err(Violation::new("a block is its chunks back to back", detail));
         }
         let mut rest: &[u8] = &block.bytes;
@@ -114,8 +126,7 @@ impl Stream {
                 }
                 None if index == self.sealed.len() => self.sealed.push(record),
                 None => {
-                    let detail =
-                        format!("chunk {sequence} follows chunk {}", self.sealed.len());
+                    let detail = format!("chunk {sequence} follows chunk {}", self.sealed.len());
                     return Err(Violation::new("no sequence number is skipped", detail));
                 }
             }
@@ -132,7 +143,10 @@ impl Stream {
         let from = block.sequence as usize;
         if from != self.landed {
             let detail = format!("chunk {from} stored after {} chunks", self.landed);
-            return Err(Violation::new("chunks are stored once and in order", detail));
+            return Err(Violation::new(
+                "chunks are stored once and in order",
+                detail,
+            ));
         }
         self.landed += block.chunks;
         Ok(())
@@ -147,6 +161,9 @@ impl Stream {
             "chunk {} is reported stored; {} are",
             block.sequence, self.landed
         );
-        Err(Violation::new("a write that is reported done is stored", detail))
+        Err(Violation::new(
+            "a write that is reported done is stored",
+            detail,
+        ))
     }
 }

@@ -42,7 +42,10 @@ pub(crate) fn furnish(service: &mut Service, shared_bootstrap: bool) {
     put("photos", &[("cat.jpg", blob(false, b"a cat"))]);
     put(
         VICTIM,
-        &[("req-0", blob(true, b"theirs")), ("res-0", blob(true, b"too"))],
+        &[
+            ("req-0", blob(true, b"theirs")),
+            ("res-0", blob(true, b"too")),
+        ],
     );
     if shared_bootstrap {
         put("handshake", &[]);
@@ -55,7 +58,10 @@ pub(crate) fn attempt(party: usize, call: &Call) -> Result<(), Violation> {
     let puts = call.verb() == Verb::PutBlob;
     if party > 0 && puts && matches!(call.blob.as_str(), "req-0" | "res-0") {
         let detail = format!("{}/{}", call.container, call.blob);
-        return Err(Violation::new("a dialer never creates a session's first blobs", detail));
+        return Err(Violation::new(
+            "a dialer never creates a session's first blobs",
+            detail,
+        ));
     }
     Ok(())
 }
@@ -80,7 +86,10 @@ pub(crate) fn effect(
         return Err(Violation::new(UNTOUCHED, detail));
     }
     if !allowed(world, party, call, effect) {
-        let detail = format!("host {party}: {effect:?} at {}/{}", call.container, call.blob);
+        let detail = format!(
+            "host {party}: {effect:?} at {}/{}",
+            call.container, call.blob
+        );
         return Err(Violation::new("everybody keeps to its own places", detail));
     }
     if party > 0
@@ -208,27 +217,33 @@ pub(crate) fn afterwards(world: &World) -> Result<(), Violation> {
 /// A stream that nothing hindered is whole, both ways, and closed cleanly at both ends.
 fn complete(world: &World, id: ConnectionId) -> Result<(), Violation> {
     const INVARIANT: &str = "what can succeed succeeds";
-    let ends = world.actors.iter().flatten();
-    let ends: Vec<_> = ends
-        .filter(|actor| actor.connection().is_some_and(|(i, _)| i == id))
+    let actors = world.actors.iter().flatten();
+    let mut ends: Vec<_> = actors
+        .filter_map(|actor| match &actor.kind {
+            Kind::Connection(linked) if linked.connection.id() == id => Some(linked),
+            _ => None,
+        })
         .collect();
     if ends.len() != 2 {
         let detail = format!("{id} has {} ends", ends.len());
         return Err(Violation::new(INVARIANT, detail));
     }
-    for actor in ends {
-        let Kind::Connection(linked) = &actor.kind else {
-            continue;
-        };
+    // The end that failed first is the cause.
+    ends.sort_by_key(|linked| (linked.closed == Some(Ok(())), linked.closed_at));
+    for linked in ends {
         let role = linked.connection.role();
+        let secs = linked.closed_at / 1_000_000;
         if linked.closed != Some(Ok(())) || !linked.app.ended {
-            let detail = format!("{role:?} of {id} ended with {:?}", linked.closed);
+            let detail = format!("{role:?} of {id}: after {secs} s {:?}", linked.closed);
             return Err(Violation::new(INVARIANT, detail));
         }
         let out = &world.streams[&id][direction(role)];
         let total = linked.app.plan.total;
         if out.read != out.written || (!linked.app.plan.echo && out.written != total) {
-            let detail = format!("{role:?} of {id}: {} of {total} bytes arrived", out.read);
+            let detail = format!(
+                "{role:?} of {id}: {total} bytes planned, {} written, {} read",
+                out.written, out.read
+            );
             return Err(Violation::new(INVARIANT, detail));
         }
     }
@@ -242,7 +257,10 @@ fn leftovers(world: &World) -> Result<(), Violation> {
     }
     for (name, container) in &world.service.containers {
         if container.creator == 0 && ConnectionId::parse(name.as_bytes()).is_ok() {
-            return Err(Violation::new("a stopped listener leaves no session", name.clone()));
+            return Err(Violation::new(
+                "a stopped listener leaves no session",
+                name.clone(),
+            ));
         }
     }
     let removed = world.scenario.config.remove_bootstrap && world.bootstrap_by_listener;
@@ -252,13 +270,21 @@ fn leftovers(world: &World) -> Result<(), Violation> {
     // After a lost reply nobody can tell who made it, so it may stay.
     if (!there && !ours) || (there && ours && world.scenario.faults.until == 0) {
         let detail = format!("handshake container there: {there}");
-        return Err(Violation::new("the bootstrap stays unless it is ours to remove", detail));
+        return Err(Violation::new(
+            "the bootstrap stays unless it is ours to remove",
+            detail,
+        ));
     }
     // Entries in a bootstrap that stays: handshakes that were served are gone.
     let harmless = |attack: &Attack| !matches!(attack, Attack::Replay(_));
     let handshakes = world.service.containers.get("handshake");
     if let Some(handshakes) = handshakes
-        && world.scenario.attacks.iter().all(|(_, attack)| harmless(attack))
+        && world.scenario.faults.until == 0
+        && world
+            .scenario
+            .attacks
+            .iter()
+            .all(|(_, attack)| harmless(attack))
     {
         for id in world.accepted.iter().map(ToString::to_string) {
             if handshakes.blobs.contains_key(&id) {

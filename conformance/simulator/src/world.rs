@@ -15,10 +15,10 @@ use base64ct::{Base64, Encoding};
 use std::cmp::Reverse;
 use std::collections::{BTreeMap, BTreeSet, BinaryHeap};
 use std::time::Duration;
-use stillwire_azure::http::Url;
 use stillwire_azure::Credential;
 use stillwire_azure::blob::{BlobStore, Limits, Names};
-use stillwire_core::aznet::{ConnectionId, Dialer, DialerSecurity, Listener, ListenerSecurity};
+use stillwire_azure::http::Url;
+use stillwire_core::aznet::{ConnectionId, Dialer, Listener};
 use stillwire_core::store::{Failure, Reply, RequestId, Role};
 use stillwire_core::{Instant, UnixTime};
 
@@ -173,12 +173,16 @@ impl World {
         let listener = Listener::new(
             self.scenario.config.clone(),
             self.scenario.profile.clone(),
-            ListenerSecurity::Nn,
+            self.scenario.trust.listener(),
             self.rng.bytes(),
             self.time(0),
         );
         let store = self.store.clone();
-        self.enter(Actor::new(0, Kind::Listener(listener), Carrier::Store(store)));
+        self.enter(Actor::new(
+            0,
+            Kind::Listener(Box::new(listener)),
+            Carrier::Store(store),
+        ));
         for dial in 0..self.scenario.dials.len() {
             self.at(self.scenario.dials[dial].0, Event::Dial(dial));
         }
@@ -197,13 +201,15 @@ impl World {
 
     /// The world's instant for one of a host's clock.
     pub(crate) fn world_time(&self, host: usize, time: Instant) -> u64 {
-        time.as_micros().saturating_sub(self.clocks[host]).max(self.now)
+        time.as_micros()
+            .saturating_sub(self.clocks[host])
+            .max(self.now)
     }
 
     /// The calendar of a host.
     pub(crate) fn unix(&self, host: usize) -> UnixTime {
-        let millis = (EPOCH * 1000 + self.now / 1000) as i64 + self.scenario.skews[host] * 1000;
-        UnixTime::from_millis(millis as u64)
+        let secs = EPOCH.saturating_add_signed(self.scenario.skews[host]);
+        UnixTime::from_millis(secs * 1000 + self.now / 1000)
     }
 
     pub(crate) fn at(&mut self, when: u64, event: Event) {
@@ -226,7 +232,11 @@ impl World {
             let Some(Reverse(Scheduled(when, _, event))) = self.queue.pop() else {
                 return Err(Violation::new("every run ends", self.unfinished()));
             };
-            self.same_instant = if when == self.now { self.same_instant + 1 } else { 0 };
+            self.same_instant = if when == self.now {
+                self.same_instant + 1
+            } else {
+                0
+            };
             if self.same_instant > SPIN {
                 return Err(Violation::new("nobody spins", self.unfinished()));
             }
@@ -244,9 +254,18 @@ impl World {
         match event {
             Event::Wake(actor, generation) => self.wake(actor, generation),
             Event::Arrive(message) => self.arrive(*message),
-            Event::Answer { flight, step, answer } => self.answer(flight, step, answer),
+            Event::Answer {
+                flight,
+                step,
+                answer,
+            } => self.answer(flight, step, answer),
             Event::Proceed(flight) => self.proceed(flight),
-            Event::Reply { actor, id, result, block } => self.reply(actor, id, result, block),
+            Event::Reply {
+                actor,
+                id,
+                result,
+                block,
+            } => self.reply(actor, id, result, block.as_ref()),
             Event::Expire(flight) => self.expire(flight),
             Event::Dial(dial) => self.dial(dial),
             Event::Attack(attack) => {
@@ -259,7 +278,8 @@ impl World {
             Event::Jump(jump) => {
                 let (_, host, by) = self.scenario.jumps[jump];
                 self.clocks[host] += by;
-                self.audit.line(self.now, || format!("host {host} jumps by {by} µs"));
+                self.audit
+                    .line(self.now, || format!("host {host} jumps by {by} µs"));
                 for actor in 0..self.actors.len() {
                     if self.actors[actor].as_ref().is_some_and(|a| a.host == host) {
                         self.pass_time(actor)?;
@@ -298,14 +318,18 @@ impl World {
         let machine = Dialer::new(
             self.scenario.config.clone(),
             self.scenario.profile.clone(),
-            &DialerSecurity::Nn,
+            &self.scenario.trust.dialer(),
             self.rng.bytes(),
             self.time(host),
         );
         let id = machine.id();
         self.dials[dial].id = Some(id);
         self.streams(id);
-        self.enter(Actor::new(host, Kind::Dialer(machine), Carrier::Store(store)));
+        self.enter(Actor::new(
+            host,
+            Kind::Dialer(Box::new(machine)),
+            Carrier::Store(store),
+        ));
         Ok(())
     }
 
@@ -313,7 +337,9 @@ impl World {
     pub(crate) fn app(&self, id: ConnectionId, role: Role) -> App {
         let dial = self.dials.iter().position(|dial| dial.id == Some(id));
         let plan = match (dial.and_then(|dial| self.scenario.dials.get(dial)), role) {
-            (Some((_, plan, _)), Role::Dialer) | (Some((_, _, plan)), Role::Listener) => plan.clone(),
+            (Some((_, plan, _)), Role::Dialer) | (Some((_, _, plan)), Role::Listener) => {
+                plan.clone()
+            }
             (None, _) => Plan::idle(),
         };
         App::new(plan, self.now)

@@ -120,8 +120,8 @@ impl Response {
         }
     }
 
-    pub(crate) fn with(mut self, name: impl Into<String>, value: impl ToString) -> Self {
-        self.headers.push((name.into(), value.to_string()));
+    pub(crate) fn with(mut self, name: impl Into<String>, value: impl Into<String>) -> Self {
+        self.headers.push((name.into(), value.into()));
         self
     }
 

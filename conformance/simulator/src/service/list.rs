@@ -43,7 +43,11 @@ pub(super) fn list(container: &Container, call: &Call, page: usize) -> Result<Re
         left -= 1;
         xml.push_str("<Blob><Name>");
         escape(&mut xml, name);
-        let kind = if blob.append { "AppendBlob" } else { "BlockBlob" };
+        let kind = if blob.append {
+            "AppendBlob"
+        } else {
+            "BlockBlob"
+        };
         let _ = write!(
             xml,
             "</Name><Properties><Content-Length>{}</Content-Length>\
@@ -94,7 +98,11 @@ fn escape(out: &mut String, text: &str) {
 
 /// As opaque as Azure's, with letters that a URL must escape.
 fn encode_marker(name: &str) -> String {
-    format!("2!{}!+/={}", name.len(), Base64::encode_string(name.as_bytes()))
+    format!(
+        "2!{}!+/={}",
+        name.len(),
+        Base64::encode_string(name.as_bytes())
+    )
 }
 
 fn decode_marker(marker: &str) -> Option<String> {

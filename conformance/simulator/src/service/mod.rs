@@ -156,12 +156,12 @@ impl Service {
             Verb::Append => append(blob, call),
             Verb::BlobProperties => {
                 let mut response = Response::new(200)
-                    .with("content-length", blob.content.len())
+                    .with("content-length", blob.content.len().to_string())
                     .with("etag", format!("\"0x{:X}\"", blob.blocks));
                 if blob.append {
                     response = response
                         .with("x-ms-blob-type", "AppendBlob")
-                        .with("x-ms-blob-committed-block-count", blob.blocks);
+                        .with("x-ms-blob-committed-block-count", blob.blocks.to_string());
                 } else {
                     response = response.with("x-ms-blob-type", "BlockBlob");
                 }
@@ -262,8 +262,8 @@ fn append(blob: &mut Blob, call: &Call) -> Outcome {
     blob.content.extend_from_slice(&call.body);
     blob.blocks += 1;
     let response = Response::new(201)
-        .with("x-ms-blob-append-offset", offset)
-        .with("x-ms-blob-committed-block-count", blob.blocks)
+        .with("x-ms-blob-append-offset", offset.to_string())
+        .with("x-ms-blob-committed-block-count", blob.blocks.to_string())
         .with("etag", format!("\"0x{:X}\"", blob.blocks));
     Ok((response, Some(Effect::Appended { offset })))
 }
@@ -272,7 +272,7 @@ fn read(blob: &Blob, call: &Call, habit: Habit) -> Result<Response, Response> {
     let total = blob.content.len();
     let range = call.header("x-ms-range").or_else(|| call.header("range"));
     let Some(range) = range else {
-        let response = Response::new(200).with("content-length", total);
+        let response = Response::new(200).with("content-length", total.to_string());
         return Ok(Response {
             body: Bytes::copy_from_slice(&blob.content),
             ..response
@@ -295,7 +295,7 @@ fn read(blob: &Blob, call: &Call, habit: Habit) -> Result<Response, Response> {
         let last = end - 1;
         let response = Response::new(206)
             .with("content-range", format!("bytes {start}-{last}/{total}"))
-            .with("content-length", end - start);
+            .with("content-length", (end - start).to_string());
         return Ok(Response {
             body: Bytes::copy_from_slice(&blob.content[start..end]),
             ..response
@@ -305,7 +305,7 @@ fn read(blob: &Blob, call: &Call, habit: Habit) -> Result<Response, Response> {
     if habit == Habit::Emulator && at_end {
         return Ok(Response::new(206)
             .with("content-range", "bytes 0--1/0")
-            .with("content-length", 0));
+            .with("content-length", "0"));
     }
     let refused = Response::error(416, "InvalidRange");
     Err(refused.with("content-range", format!("bytes */{total}")))

@@ -35,8 +35,14 @@ fn with_blob(habit: Habit, content: &[u8]) -> Service {
     );
     assert_eq!(made.0.status, 201);
     let put = call(Method::Put, "box/req-0", &[APPEND, NEW], b"");
-    assert_eq!(owner(&mut service, &put).1, Some(Effect::Put { append: true }));
-    assert_eq!(owner(&mut service, &put).0.header("x-ms-error-code"), Some("BlobAlreadyExists"));
+    assert_eq!(
+        owner(&mut service, &put).1,
+        Some(Effect::Put { append: true })
+    );
+    assert_eq!(
+        owner(&mut service, &put).0.header("x-ms-error-code"),
+        Some("BlobAlreadyExists")
+    );
     if !content.is_empty() {
         let append = call(Method::Put, "box/req-0?comp=appendblock", &[], content);
         assert_eq!(owner(&mut service, &append).0.status, 201);
@@ -54,16 +60,30 @@ fn range(service: &mut Service, range: &str) -> (u16, Vec<u8>) {
 fn an_append_position_admits_one_of_two_equal_tries() {
     let mut service = with_blob(Habit::Azure, b"");
     let position = ("x-ms-blob-condition-appendpos", "0");
-    let append = call(Method::Put, "box/req-0?comp=appendblock", &[position], b"abc");
+    let append = call(
+        Method::Put,
+        "box/req-0?comp=appendblock",
+        &[position],
+        b"abc",
+    );
     let (first, effect) = owner(&mut service, &append);
-    assert_eq!((first.status, effect), (201, Some(Effect::Appended { offset: 0 })));
+    assert_eq!(
+        (first.status, effect),
+        (201, Some(Effect::Appended { offset: 0 }))
+    );
     let (again, effect) = owner(&mut service, &append);
     assert_eq!((again.status, effect), (412, None));
-    assert_eq!(again.header("x-ms-error-code"), Some("AppendPositionConditionNotMet"));
+    assert_eq!(
+        again.header("x-ms-error-code"),
+        Some("AppendPositionConditionNotMet")
+    );
     let head = call(Method::Head, "box/req-0", &[], b"");
     let (properties, _) = owner(&mut service, &head);
     assert_eq!(properties.header("content-length"), Some("3"));
-    assert_eq!(properties.header("x-ms-blob-committed-block-count"), Some("1"));
+    assert_eq!(
+        properties.header("x-ms-blob-committed-block-count"),
+        Some("1")
+    );
     assert!(properties.body.is_empty());
 }
 
@@ -85,7 +105,10 @@ fn ranges_show_the_habits_of_each_service() {
 fn a_listing_is_paged_and_escaped() {
     let mut service = with_blob(Habit::Azure, b"");
     for name in ["a%26b", "c", "d", "e"] {
-        let headers = [("x-ms-blob-type", "BlockBlob"), ("x-ms-meta-payload", "AB==")];
+        let headers = [
+            ("x-ms-blob-type", "BlockBlob"),
+            ("x-ms-meta-payload", "AB=="),
+        ];
         let put = call(Method::Put, &format!("box/{name}"), &headers, b"x");
         assert_eq!(owner(&mut service, &put).0.status, 201);
     }
@@ -131,6 +154,11 @@ fn a_container_sas_reaches_its_container_by_its_letters() {
     assert_eq!(status(&get("box/req-0?"), NOW - 7200), 403, "not yet valid");
     let delete = call(Method::Delete, &format!("box/req-0?{sas}"), &[], b"");
     assert_eq!(status(&delete, NOW), 403, "no letter d");
-    let gone = call(Method::Delete, &format!("box?restype=container&{sas}"), &[], b"");
+    let gone = call(
+        Method::Delete,
+        &format!("box?restype=container&{sas}"),
+        &[],
+        b"",
+    );
     assert_eq!(status(&gone, NOW), 403, "a container SAS never deletes it");
 }

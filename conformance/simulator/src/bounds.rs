@@ -1,0 +1,84 @@
+//! What must hold after every step of a connection.
+
+use crate::Violation;
+use crate::actor::{Actor, Kind, Linked};
+use crate::streams::Stream;
+use crate::world::World;
+use stillwire_core::aznet::Connection;
+use stillwire_core::store::Role;
+use stillwire_core::{Channel, Instant};
+
+impl World {
+    /// The streams of a connection: the one it writes, the one it reads.
+    pub(crate) fn both(&self, connection: &Connection) -> (&Stream, &Stream) {
+        let [req, res] = &self.streams[&connection.id()];
+        match connection.role() {
+            Role::Dialer => (req, res),
+            Role::Listener => (res, req),
+        }
+    }
+
+    /// Errors repeat, and memory is bounded.
+    pub(crate) fn watch(&self, index: usize, actor: &mut Actor) -> Result<(), Violation> {
+        let Kind::Connection(linked) = &mut actor.kind else {
+            return Ok(());
+        };
+        let Linked {
+            connection, error, ..
+        } = &mut **linked;
+        match (&*error, connection.error()) {
+            (None, now) => *error = now.cloned(),
+            (Some(first), now) if now == Some(first) => {}
+            (first, now) => {
+                let detail = format!("{first:?} became {now:?}");
+                return Err(Violation::new("errors are final and repeat", detail));
+            }
+        }
+        if let Some(error) = error
+            && connection.write(Instant::ZERO, b"x").as_ref() != Err(error)
+        {
+            return Err(Violation::new(
+                "errors are final and repeat",
+                format!("{error}"),
+            ));
+        }
+        let (profile, config) = (&self.scenario.profile, &self.scenario.config);
+        let stats = connection.stats();
+        let block = profile
+            .bytes_per_write
+            .min(config.send_buffer.max(profile.largest_chunk)) as u64;
+        let unsent = stats.bytes_written.saturating_sub(stats.bytes_stored);
+        let window = u64::from(profile.writes_in_flight) + 1;
+        if unsent > window * block {
+            let detail = format!("{unsent} bytes not stored, blocks of {block}");
+            return Err(Violation::new("what is gathered is bounded", detail));
+        }
+        // A chunk opens as a whole, however small the reads that brought it.
+        let most = config.receive_buffer + profile.bytes_per_read + profile.largest_chunk;
+        if connection.buffered() > most {
+            let detail = format!(
+                "{} bytes received and unread, {most}",
+                connection.buffered()
+            );
+            return Err(Violation::new("what is received is bounded", detail));
+        }
+        let (_, inbound) = self.both(connection);
+        let unread = stats.bytes_received.saturating_sub(inbound.read);
+        if !linked.aborted && unread != linked.connection.buffered() as u64 {
+            let detail = format!(
+                "{unread} bytes unread, {} held",
+                linked.connection.buffered()
+            );
+            return Err(Violation::new(
+                "what is received is held until read",
+                detail,
+            ));
+        }
+        let flying = self.network.in_flight(index);
+        if flying > usize::from(profile.writes_in_flight) + 3 {
+            let detail = format!("{flying} requests of one connection");
+            return Err(Violation::new("requests under way are bounded", detail));
+        }
+        Ok(())
+    }
+}
