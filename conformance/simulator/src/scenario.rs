@@ -192,7 +192,7 @@ fn profile(rng: &mut Rng) -> Profile {
         name: "azblob",
         largest_chunk,
         bytes_per_write,
-        bytes_per_read: bytes_per_read.max(largest_chunk / 64).min(1 << 18),
+        bytes_per_read: bytes_per_read.max(largest_chunk / 64).min(16 << 20),
         writes_in_flight: 1,
         writes_before_rotation: Some(rng.pick(&[2, 3, 5, 10, 50, 49_990])),
         sequences: None,
