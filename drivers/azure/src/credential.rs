@@ -1,7 +1,7 @@
 //! Account keys and SAS texts: held zeroizing, never printed.
 
-use crate::Error;
 use crate::encode::percent;
+use crate::{Error, Service};
 use base64ct::{Base64, Encoding as _};
 use core::fmt;
 use hmac::{Hmac, KeyInit as _, Mac as _};
@@ -153,6 +153,17 @@ impl Sas {
         crate::date::parse_iso8601(&self.parameter("st")?)
     }
 
+    /// The service it is for, by its parameters: `sr` blob, `tn` table, else queue.
+    pub fn service(&self) -> Service {
+        if self.parameter("sr").is_some() {
+            Service::Blob
+        } else if self.parameter("tn").is_some() {
+            Service::Table
+        } else {
+            Service::Queue
+        }
+    }
+
     /// Its permission letters.
     pub fn permissions(&self) -> Option<String> {
         self.parameter("sp")
@@ -236,6 +247,13 @@ mod tests {
         assert_eq!(sas.start(), Some(UnixTime::from_secs(1_799_625_600)));
         assert_eq!(sas.parameter("sv").unwrap(), "2021-12-02");
         assert_eq!(sas.parameter("tn"), None);
+        for (text, service) in [
+            ("sr=c&sig=x", Service::Blob),
+            ("tn=t&sig=x", Service::Table),
+            ("sp=a&sig=x", Service::Queue),
+        ] {
+            assert_eq!(Sas::parse(text).unwrap().service(), service);
+        }
         for text in [
             "",
             "?",

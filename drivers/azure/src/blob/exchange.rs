@@ -92,8 +92,8 @@ impl Exchange {
         let next = match outcome {
             Ok(response) => {
                 let status = u16::from(response.0);
-                // A refusal is certain; anything else about a change is not.
-                let refused = (400..500).contains(&status) && status != 408;
+                // A refusal or a redirection is certain; anything else about a change is not.
+                let refused = (300..500).contains(&status) && status != 408;
                 let next = self.accept(&response);
                 self.landed |= mutates && !refused;
                 next

@@ -12,7 +12,7 @@ fn every_status_has_its_kind_and_an_honest_may_have_landed() {
     };
     for (status, word, kind, landed) in [
         (202, "", Malformed, true),
-        (301, "", Refused, true),
+        (301, "", Refused, false),
         (400, "InvalidHeaderValue", Refused, false),
         (401, "", Denied, false),
         (403, "AuthorizationFailure", Denied, false),
