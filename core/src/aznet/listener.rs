@@ -107,13 +107,23 @@ impl Listener {
         self.phase = Phase::Stopping;
         self.main = None;
         self.waiting.clear();
-        for candidate in core::mem::take(&mut self.candidates) {
-            // What may or may not have been made is left to `gc`, which looks at our mark.
-            if candidate.has_session() {
-                self.janitor.remove(candidate.id(), now);
-            }
+        // Those whose request is out are decided by its reply.
+        let (flying, resting): (Vec<_>, Vec<_>) = core::mem::take(&mut self.candidates)
+            .into_iter()
+            .partition(|candidate| candidate.deadline().is_none());
+        self.candidates = flying;
+        for candidate in resting {
+            self.give_up(now, &candidate);
         }
         self.janitor.stop(now);
+    }
+
+    /// Removes what a candidate has made. What may or may not have been made is left to `gc`, which
+    /// looks at our mark.
+    fn give_up(&mut self, now: Instant, candidate: &Candidate) {
+        if candidate.has_session() {
+            self.janitor.remove(candidate.id(), now);
+        }
     }
 
     /// A connection that this listener gave out is over. `clean`: it has removed its own places;
@@ -248,6 +258,10 @@ impl Listener {
         let id = candidate.id();
         let ours = candidate.has_session();
         match candidate.reply(now, result, &self.config) {
+            Ok(Step::Going(candidate)) if self.phase == Phase::Stopping => {
+                self.give_up(now, &candidate);
+            }
+            Ok(Step::Done(_)) if self.phase == Phase::Stopping => self.janitor.remove(id, now),
             Ok(Step::Going(candidate)) => self.candidates.push(candidate),
             Ok(Step::Done(split)) => {
                 let connection = Connection::new(
@@ -274,7 +288,8 @@ impl Listener {
     }
 
     fn wrap_up(&mut self, now: Instant) {
-        if self.phase != Phase::Stopping || self.main.is_some() || !self.janitor.is_idle() {
+        let busy = self.main.is_some() || !self.candidates.is_empty() || !self.janitor.is_idle();
+        if self.phase != Phase::Stopping || busy {
             return;
         }
         if self.config.remove_bootstrap && self.made_bootstrap {
