@@ -1,2 +1,7 @@
-//! An encrypted byte stream between two programs that share nothing but storage.
-fn main() {}
+//! The `stillwire` program; everything is in the library beside it.
+
+use std::process::ExitCode;
+
+fn main() -> ExitCode {
+    stillwire_cli::main()
+}

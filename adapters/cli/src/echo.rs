@@ -1,0 +1,45 @@
+//! Sending a connection's bytes back to it.
+
+use crate::exit::Fault;
+use crate::relay::farewell;
+use crate::run::Run;
+use stillwire_tokio::{Connection, ReadHalf, WriteHalf};
+use tokio::io::{AsyncReadExt, AsyncWriteExt};
+
+const BUFFER: usize = 256 << 10;
+
+/// Echoes until the peer's end, then ends our direction too.
+pub(crate) async fn serve(run: &Run, connection: Connection) -> Result<(), Fault> {
+    let (mut read, mut write) = connection.split();
+    let result = tokio::select! {
+        biased;
+        () = run.interrupt.asked() => Err(Fault::interrupted()),
+        result = copy(&mut read, &mut write, |_| {}) => result,
+    };
+    if result.as_ref().is_err_and(Fault::is_interruption) {
+        farewell(&mut write).await;
+    }
+    run.totals.add(&write.stats());
+    result
+}
+
+/// Copies to the end and waits until the connection is over; `seen` is shown every byte.
+pub(crate) async fn copy(
+    read: &mut ReadHalf,
+    write: &mut WriteHalf,
+    mut seen: impl FnMut(&[u8]),
+) -> Result<(), Fault> {
+    let lost = |error: std::io::Error| Fault::connection(&error);
+    let mut buffer = vec![0; BUFFER];
+    loop {
+        let n = read.read(&mut buffer).await.map_err(lost)?;
+        let data = buffer.get(..n).unwrap_or_default();
+        if data.is_empty() {
+            break;
+        }
+        seen(data);
+        write.write_all(data).await.map_err(lost)?;
+    }
+    write.close_write().await.map_err(lost)?;
+    write.closed().await.map_err(Fault::from)
+}

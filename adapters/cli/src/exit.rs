@@ -1,0 +1,328 @@
+//! Every error's exit code, its one line and what to try: in one place.
+
+use std::borrow::Cow;
+use std::io;
+use stillwire_core::store::{Failure, FailureKind};
+use stillwire_core::{Class, Error, Timer};
+use stillwire_tokio::AddressError;
+
+/// The program's exit codes: scripts depend on them.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+#[repr(u8)]
+pub enum Code {
+    /// All went well.
+    Ok = 0,
+    /// File, disk, or a fault of our own.
+    Local = 1,
+    /// The command line, a ticket or an address.
+    Usage = 2,
+    /// Authentication or permission.
+    Auth = 3,
+    /// Network or time-out.
+    Network = 4,
+    /// The peer, or what stands between us, breaks the protocol.
+    Peer = 5,
+    /// A budget is used up.
+    Budget = 6,
+    /// SIGINT or SIGTERM.
+    Interrupted = 130,
+}
+
+impl Code {
+    /// The word for it in JSON.
+    pub fn word(self) -> &'static str {
+        match self {
+            Self::Ok => "ok",
+            Self::Local => "local",
+            Self::Usage => "usage",
+            Self::Auth => "auth",
+            Self::Network => "network",
+            Self::Peer => "peer",
+            Self::Budget => "budget",
+            Self::Interrupted => "interrupted",
+        }
+    }
+}
+
+/// Why a verb failed: one line for people, a code for scripts, and no secret.
+#[derive(Clone, Debug, PartialEq, Eq)]
+#[must_use]
+pub struct Fault {
+    code: Code,
+    what: String,
+    store: Option<String>,
+    hint: Option<Cow<'static, str>>,
+}
+
+impl Fault {
+    /// A fault with its line.
+    pub fn new(code: Code, what: impl Into<String>) -> Self {
+        Self {
+            code,
+            what: one_line(&what.into()),
+            store: None,
+            hint: None,
+        }
+    }
+
+    /// The user interrupted us.
+    pub fn interrupted() -> Self {
+        Self::new(Code::Interrupted, "interrupted")
+    }
+
+    /// A local file or device failed.
+    pub fn file(action: &str, error: &io::Error) -> Self {
+        let hint = match error.kind() {
+            io::ErrorKind::NotFound => Some("check the path"),
+            io::ErrorKind::PermissionDenied => Some("check the permissions"),
+            io::ErrorKind::StorageFull | io::ErrorKind::QuotaExceeded => {
+                Some("free some room, or use another directory")
+            }
+            _ => None,
+        };
+        Self::new(Code::Local, format!("{action}: {}", plain(error))).maybe_try(hint)
+    }
+
+    /// A TCP connection that is forwarded failed.
+    pub fn tcp(action: &str, error: &io::Error) -> Self {
+        let hint = matches!(error.kind(), io::ErrorKind::ConnectionRefused)
+            .then_some("is it running there?");
+        Self::new(Code::Network, format!("{action}: {}", plain(error))).maybe_try(hint)
+    }
+
+    /// A connection's `io::Error`.
+    pub fn connection(error: &io::Error) -> Self {
+        match stillwire_tokio::source_of(error) {
+            Some(error) => error.clone().into(),
+            None => Self::new(Code::Local, plain(error)),
+        }
+    }
+
+    /// Opening a connection failed: an authentication failure is one of the key, not of the bytes.
+    pub fn handshake(error: Error) -> Self {
+        let wrong_key = error.class() == Some(Class::Auth);
+        let fault = Self::from(error);
+        if wrong_key {
+            Self {
+                code: Code::Auth,
+                ..fault
+            }
+            .with_hint("the ticket and the listener do not belong together: get a new ticket")
+        } else {
+            fault
+        }
+    }
+
+    /// An address, a ticket or a credential cannot be used.
+    pub fn address(error: &AddressError) -> Self {
+        use stillwire_azure::Error as Azure;
+        let (code, hint) = match error {
+            AddressError::Azure(
+                Azure::Key
+                | Azure::Sas(_)
+                | Azure::NoAccount
+                | Azure::NoCredential
+                | Azure::OtherAccount { .. }
+                | Azure::CannotSign,
+            ) => (Code::Auth, None),
+            AddressError::Exposed => {
+                let what = "a key or SAS would go over plain http to another machine";
+                return Self::new(Code::Usage, what)
+                    .with_hint("use https, or allow it with --allow-http");
+            }
+            AddressError::Ticket(_) => (Code::Usage, Some("copy it whole, as listen printed it")),
+            AddressError::Path(_) => (Code::Local, None),
+            _ => (Code::Usage, None),
+        };
+        Self::new(code, error.to_string()).maybe_try(hint)
+    }
+
+    /// True for [`Fault::interrupted`].
+    pub fn is_interruption(&self) -> bool {
+        self.code == Code::Interrupted
+    }
+
+    /// Says which store it was about.
+    pub fn over(mut self, store: &str) -> Self {
+        // A line that already names it needs no second mention.
+        if self.code != Code::Interrupted && !self.what.contains(store) {
+            self.store.get_or_insert_with(|| store.to_owned());
+        }
+        self
+    }
+
+    /// Says what to try.
+    pub fn with_hint(mut self, hint: impl Into<Cow<'static, str>>) -> Self {
+        self.hint = Some(hint.into());
+        self
+    }
+
+    fn maybe_try(mut self, hint: Option<&'static str>) -> Self {
+        self.hint = hint.map(Cow::Borrowed);
+        self
+    }
+
+    /// The exit code.
+    pub fn code(&self) -> Code {
+        self.code
+    }
+
+    /// The whole line: what was wrong, with which store, what to try.
+    pub fn line(&self) -> String {
+        let mut line = self.what.clone();
+        if let Some(store) = &self.store {
+            line = format!("{line} (store {store})");
+        }
+        if let Some(hint) = &self.hint {
+            line = format!("{line}; {hint}");
+        }
+        line
+    }
+}
+
+impl From<Error> for Fault {
+    fn from(error: Error) -> Self {
+        let what = error.to_string();
+        let (code, hint) = match &error {
+            Error::Store(failure) => return failure.into(),
+            Error::Peer {
+                class: Class::Eof, ..
+            } => (
+                Code::Peer,
+                Some("the peer went away before its end; what came before it is incomplete"),
+            ),
+            Error::Peer { .. } => (
+                Code::Peer,
+                Some("is the other end stillwire or aznet, of a fitting version?"),
+            ),
+            Error::Limit { .. } => (Code::Budget, Some("open a new connection")),
+            Error::Timeout(Timer::Connect) => (
+                Code::Network,
+                Some("is the listener running, on the same store?"),
+            ),
+            Error::Timeout(Timer::Idle | Timer::Close) => (
+                Code::Network,
+                Some("is the other end still running and connected?"),
+            ),
+            Error::Closed => (Code::Peer, None),
+            // Misuse is a fault of this program.
+            _ => (Code::Local, Some("please report this")),
+        };
+        Self::new(code, what).maybe_try(hint)
+    }
+}
+
+impl From<&Failure> for Fault {
+    fn from(failure: &Failure) -> Self {
+        // Drivers say what to try in the detail itself, where they know.
+        let (code, hint) = match failure.kind {
+            FailureKind::Unreachable => (
+                Code::Network,
+                Some("check the address, the network and HTTPS_PROXY"),
+            ),
+            FailureKind::Tls => (Code::Network, Some("check the host name and SSL_CERT_FILE")),
+            FailureKind::TimedOut => (Code::Network, Some("check the network")),
+            FailureKind::Busy => (Code::Network, Some("try again later")),
+            FailureKind::Denied => (Code::Auth, None),
+            FailureKind::NotFound => (
+                Code::Peer,
+                Some("the listener has gone, or somebody removed what it made: get a new ticket"),
+            ),
+            FailureKind::Refused | FailureKind::Malformed => (
+                Code::Peer,
+                Some("is this the right endpoint, and the right kind of service?"),
+            ),
+            FailureKind::Full => (Code::Local, Some("free some room")),
+            FailureKind::Io => (Code::Local, None),
+            FailureKind::Exists | FailureKind::Conflict | FailureKind::TooLarge => {
+                (Code::Peer, None)
+            }
+        };
+        let asks = failure.detail.contains('?') || failure.detail.contains(": check ");
+        Self::new(code, failure.detail.clone()).maybe_try(hint.filter(|_| !asks))
+    }
+}
+
+/// Text from elsewhere as one printable line: no control characters, and not without end.
+pub(crate) fn one_line(text: &str) -> String {
+    const LONGEST: usize = 400;
+    let mut line = String::new();
+    for word in text.split(|c: char| c.is_whitespace() || c.is_control()) {
+        if word.is_empty() {
+            continue;
+        }
+        if !line.is_empty() {
+            line.push(' ');
+        }
+        if line.len() + word.len() > LONGEST {
+            line.push('…');
+            break;
+        }
+        line.push_str(word);
+    }
+    line
+}
+
+/// A system error in plain words, without `(os error 2)`.
+fn plain(error: &io::Error) -> String {
+    let text = error.to_string();
+    let words = text.split(" (os error ").next().unwrap_or_default();
+    let mut chars = words.chars();
+    match chars.next() {
+        Some(first) => first.to_lowercase().chain(chars).collect(),
+        None => "unknown error".to_owned(),
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    fn code(kind: FailureKind) -> Code {
+        Fault::from(Error::Store(Failure::new(kind, "detail"))).code()
+    }
+
+    #[test]
+    fn store_failures_have_their_codes() {
+        assert_eq!(code(FailureKind::Denied), Code::Auth);
+        assert_eq!(code(FailureKind::Unreachable), Code::Network);
+        assert_eq!(code(FailureKind::Tls), Code::Network);
+        assert_eq!(code(FailureKind::TimedOut), Code::Network);
+        assert_eq!(code(FailureKind::Busy), Code::Network);
+        assert_eq!(code(FailureKind::NotFound), Code::Peer);
+        assert_eq!(code(FailureKind::Conflict), Code::Peer);
+        assert_eq!(code(FailureKind::Refused), Code::Peer);
+        assert_eq!(code(FailureKind::Full), Code::Local);
+        assert_eq!(code(FailureKind::Io), Code::Local);
+    }
+
+    #[test]
+    fn protocol_errors_have_their_codes() {
+        let code = |error: Error| Fault::from(error).code();
+        assert_eq!(code(Error::auth()), Code::Peer);
+        assert_eq!(code(Error::peer(Class::Eof, "gone")), Code::Peer);
+        assert_eq!(code(Error::limit(Class::DataLimit, "used")), Code::Budget);
+        assert_eq!(code(Error::Timeout(Timer::Idle)), Code::Network);
+        assert_eq!(code(Error::Misuse("x")), Code::Local);
+        assert_eq!(Fault::handshake(Error::auth()).code(), Code::Auth);
+    }
+
+    #[test]
+    fn a_fault_is_one_line_that_names_the_store_once() {
+        let fault = Fault::new(Code::Local, "two\nlines\u{1b}[31m").over("dir:/x");
+        assert_eq!(fault.line(), "two lines [31m (store dir:/x)");
+        let fault = Fault::new(Code::Local, "dir:/x is full").over("dir:/x");
+        assert_eq!(fault.with_hint("tidy up").line(), "dir:/x is full; tidy up");
+        assert!(one_line(&"long ".repeat(1_000)).len() < 410);
+    }
+
+    #[test]
+    fn system_errors_are_plain() {
+        let missing = io::Error::from_raw_os_error(2);
+        let fault = Fault::file("cannot open \"x\"", &missing);
+        assert_eq!(
+            fault.line(),
+            "cannot open \"x\": no such file or directory; check the path"
+        );
+    }
+}

@@ -1,0 +1,130 @@
+//! The process itself: core dumps, signals, the end of stdout, and what `-v` tells.
+
+use crate::exit::{Code, Fault};
+use std::io;
+use tokio::sync::watch;
+use tracing_subscriber::filter::{LevelFilter, Targets};
+use tracing_subscriber::layer::SubscriberExt;
+use tracing_subscriber::util::SubscriberInitExt;
+
+/// Turns core dumps off, before any secret is read: a dump would hold keys.
+pub(crate) fn forbid_core_dumps() -> io::Result<()> {
+    #[cfg(unix)]
+    {
+        use rustix::process::{Resource, Rlimit, setrlimit};
+        let none = Rlimit {
+            current: Some(0),
+            maximum: Some(0),
+        };
+        setrlimit(Resource::Core, none)?;
+    }
+    // The limit does not bind dumps that the kernel pipes to a program.
+    #[cfg(any(target_os = "linux", target_os = "android"))]
+    rustix::process::set_dumpable_behavior(rustix::process::DumpableBehavior::NotDumpable)?;
+    Ok(())
+}
+
+/// Lets a reader of our stdout see its end while we go on.
+pub(crate) fn end_stdout() -> io::Result<()> {
+    #[cfg(unix)]
+    {
+        let nowhere = std::fs::OpenOptions::new().write(true).open("/dev/null")?;
+        rustix::stdio::dup2_stdout(nowhere)?;
+    }
+    Ok(())
+}
+
+/// Tells on stderr what our own crates trace; others may print URLs, which hold secrets.
+pub(crate) fn start_tracing(verbose: u8) {
+    let level = match verbose {
+        0 => return,
+        1 => LevelFilter::DEBUG,
+        _ => LevelFilter::TRACE,
+    };
+    let lines = tracing_subscriber::fmt::layer()
+        .with_ansi(false)
+        .with_writer(io::stderr);
+    let ours = Targets::new().with_target("stillwire", level);
+    tracing_subscriber::registry().with(lines).with(ours).init();
+}
+
+/// Whether the user asked us to stop. Cheap to clone.
+#[derive(Clone, Debug)]
+pub(crate) struct Interrupt(watch::Receiver<bool>);
+
+impl Interrupt {
+    /// Watches SIGINT and SIGTERM: the first one asks, the second one ends the process.
+    pub(crate) fn watch() -> io::Result<Self> {
+        let (tell, told) = watch::channel(false);
+        let mut signals = Signals::new()?;
+        tokio::spawn(async move {
+            signals.next().await;
+            let _ = tell.send(true);
+            signals.next().await;
+            std::process::exit(Code::Interrupted as i32);
+        });
+        Ok(Self(told))
+    }
+
+    /// Ready once the user asks.
+    pub(crate) async fn asked(&self) {
+        let mut told = self.0.clone();
+        if told.wait_for(|asked| *asked).await.is_err() {
+            // Nobody watches any more: nobody will ask.
+            std::future::pending::<()>().await;
+        }
+    }
+
+    /// Runs `work` unless the user asks first; then it is dropped.
+    pub(crate) async fn or<T>(
+        &self,
+        work: impl Future<Output = Result<T, Fault>>,
+    ) -> Result<T, Fault> {
+        tokio::select! {
+            biased;
+            () = self.asked() => Err(Fault::interrupted()),
+            result = work => result,
+        }
+    }
+}
+
+#[cfg(unix)]
+struct Signals {
+    interrupt: tokio::signal::unix::Signal,
+    terminate: tokio::signal::unix::Signal,
+}
+
+#[cfg(unix)]
+impl Signals {
+    fn new() -> io::Result<Self> {
+        use tokio::signal::unix::{SignalKind, signal};
+        Ok(Self {
+            interrupt: signal(SignalKind::interrupt())?,
+            terminate: signal(SignalKind::terminate())?,
+        })
+    }
+
+    async fn next(&mut self) {
+        tokio::select! {
+            _ = self.interrupt.recv() => {}
+            _ = self.terminate.recv() => {}
+        }
+    }
+}
+
+#[cfg(not(unix))]
+struct Signals;
+
+#[cfg(not(unix))]
+impl Signals {
+    #[allow(clippy::unnecessary_wraps)]
+    fn new() -> io::Result<Self> {
+        Ok(Self)
+    }
+
+    async fn next(&mut self) {
+        if tokio::signal::ctrl_c().await.is_err() {
+            std::future::pending::<()>().await;
+        }
+    }
+}

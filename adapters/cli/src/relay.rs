@@ -1,0 +1,178 @@
+//! Joins a connection to a local stream, both ways, until both directions have ended.
+
+use crate::exit::Fault;
+use crate::run::{FAREWELL, Run};
+use std::io;
+use std::pin::pin;
+use stillwire_tokio::{Connection, ReadHalf, WriteHalf};
+use tokio::io::{AsyncRead, AsyncReadExt, AsyncWrite, AsyncWriteExt};
+use tokio::time::timeout;
+
+const BUFFER: usize = 256 << 10;
+
+/// What is on our side of a connection.
+pub(crate) struct Local<R, W> {
+    /// Its bytes go to the peer; its end ends our direction.
+    pub(crate) source: R,
+    /// Gets the peer's bytes and is shut down at the peer's end.
+    pub(crate) sink: W,
+    /// Nobody waits for more of the source once the peer has ended.
+    pub(crate) ends_with_peer: bool,
+    /// Turns what went wrong here into a fault.
+    pub(crate) fault: fn(&str, &io::Error) -> Fault,
+}
+
+/// Why the copying stopped.
+enum Stopped {
+    BothEnded,
+    PeerEnded,
+    SinkGone,
+    Interrupted,
+}
+
+enum Copied {
+    ToTheEnd,
+    SinkGone,
+}
+
+/// Copies both ways at once, ends both directions, and waits until the connection is over.
+pub(crate) async fn relay<R, W>(
+    run: &Run,
+    connection: Connection,
+    local: Local<R, W>,
+) -> Result<(), Fault>
+where
+    R: AsyncRead + Unpin,
+    W: AsyncWrite + Unpin,
+{
+    let (mut read, mut write) = connection.split();
+    let result = copy_both(run, &mut read, &mut write, local).await;
+    run.totals.add(&write.stats());
+    result
+}
+
+async fn copy_both<R, W>(
+    run: &Run,
+    read: &mut ReadHalf,
+    write: &mut WriteHalf,
+    local: Local<R, W>,
+) -> Result<(), Fault>
+where
+    R: AsyncRead + Unpin,
+    W: AsyncWrite + Unpin,
+{
+    let ends_with_peer = local.ends_with_peer;
+    let stopped = {
+        let mut up = pin!(copy_up(local.source, write, local.fault));
+        let mut down = pin!(copy_down(read, local.sink, local.fault));
+        let (mut up_ended, mut down_ended) = (false, false);
+        loop {
+            tokio::select! {
+                biased;
+                () = run.interrupt.asked() => break Stopped::Interrupted,
+                result = &mut up, if !up_ended => {
+                    result?;
+                    up_ended = true;
+                }
+                result = &mut down, if !down_ended => match result? {
+                    Copied::ToTheEnd => down_ended = true,
+                    Copied::SinkGone => break Stopped::SinkGone,
+                },
+            }
+            if up_ended && down_ended {
+                break Stopped::BothEnded;
+            }
+            if down_ended && ends_with_peer {
+                break Stopped::PeerEnded;
+            }
+        }
+    };
+    match stopped {
+        Stopped::BothEnded => {}
+        Stopped::PeerEnded => write
+            .close_write()
+            .await
+            .map_err(|error| Fault::connection(&error))?,
+        // Whoever read our output has enough: a quiet end, and the peer's bytes are for nobody.
+        Stopped::SinkGone => {
+            let _ = timeout(FAREWELL, write.close_write()).await;
+            return Ok(());
+        }
+        Stopped::Interrupted => {
+            farewell(write).await;
+            return Err(Fault::interrupted());
+        }
+    }
+    tokio::select! {
+        biased;
+        result = write.closed() => result.map_err(Fault::from),
+        () = run.interrupt.asked() => Err(Fault::interrupted()),
+    }
+}
+
+/// Ends our direction and gives the peer a moment to end its own.
+pub(crate) async fn farewell(write: &mut WriteHalf) {
+    let end = async {
+        if write.close_write().await.is_ok() {
+            let _ = write.closed().await;
+        }
+    };
+    let _ = timeout(FAREWELL, end).await;
+}
+
+async fn copy_up(
+    mut source: impl AsyncRead + Unpin,
+    write: &mut WriteHalf,
+    fault: fn(&str, &io::Error) -> Fault,
+) -> Result<(), Fault> {
+    let mut buffer = vec![0; BUFFER];
+    loop {
+        let n = tokio::select! {
+            biased;
+            read = source.read(&mut buffer) => {
+                read.map_err(|error| fault("cannot read what to send", &error))?
+            }
+            // Before our end it can only have ended badly; the source may stay silent for ever.
+            ended = write.closed() => return ended.map_err(Fault::from),
+        };
+        let sent = match buffer.get(..n).filter(|data| !data.is_empty()) {
+            Some(data) => write.write_all(data).await,
+            None => {
+                return write
+                    .close_write()
+                    .await
+                    .map_err(|error| Fault::connection(&error));
+            }
+        };
+        sent.map_err(|error| Fault::connection(&error))?;
+    }
+}
+
+async fn copy_down(
+    read: &mut ReadHalf,
+    mut sink: impl AsyncWrite + Unpin,
+    fault: fn(&str, &io::Error) -> Fault,
+) -> Result<Copied, Fault> {
+    let mut buffer = vec![0; BUFFER];
+    loop {
+        let n = read
+            .read(&mut buffer)
+            .await
+            .map_err(|error| Fault::connection(&error))?;
+        let delivered = match buffer.get(..n).filter(|data| !data.is_empty()) {
+            Some(data) => deliver(&mut sink, data).await,
+            None => sink.shutdown().await,
+        };
+        match delivered {
+            Err(error) if error.kind() == io::ErrorKind::BrokenPipe => return Ok(Copied::SinkGone),
+            Err(error) => return Err(fault("cannot write what arrived", &error)),
+            Ok(()) if n == 0 => return Ok(Copied::ToTheEnd),
+            Ok(()) => {}
+        }
+    }
+}
+
+async fn deliver(sink: &mut (impl AsyncWrite + Unpin), data: &[u8]) -> io::Result<()> {
+    sink.write_all(data).await?;
+    sink.flush().await
+}

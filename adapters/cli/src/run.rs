@@ -1,0 +1,251 @@
+//! What every verb is handed: how to tell, when to stop, what to count, and where the bytes go.
+
+use crate::args::{Global, Place};
+use crate::exit::{Code, Fault};
+use crate::output::Output;
+use crate::process::Interrupt;
+use crate::totals::Totals;
+use crate::units;
+use serde_json::json;
+use std::fs::OpenOptions;
+use std::io::Write;
+use std::path::Path;
+use std::sync::Arc;
+use std::time::Duration;
+use stillwire_tokio::{Config, Connection, Dialer, Listener, Options, Store, Ticket};
+
+/// How long a graceful end may take once the user asked for it.
+pub(crate) const FAREWELL: Duration = Duration::from_secs(5);
+
+/// One run of the program.
+#[derive(Clone, Debug)]
+pub(crate) struct Run {
+    pub(crate) out: Output,
+    pub(crate) interrupt: Interrupt,
+    pub(crate) totals: Arc<Totals>,
+    pub(crate) global: Global,
+}
+
+/// A store, with the address the user gave for it.
+#[derive(Clone, Debug)]
+pub(crate) struct NamedStore {
+    store: Store,
+    /// Fit to be printed.
+    pub(crate) name: String,
+}
+
+impl Run {
+    /// The settings of connections.
+    pub(crate) fn config(&self) -> Config {
+        Config {
+            policy: self.global.poll.into(),
+            ..Config::default()
+        }
+    }
+
+    fn options(&self) -> Options {
+        let mut options = Options::default();
+        options.expiry = self.global.expiry;
+        options.allow_http = self.global.allow_http;
+        options
+    }
+
+    /// Opens the store at an address; the environment says how.
+    pub(crate) fn open(&self, address: &str) -> Result<NamedStore, Fault> {
+        self.open_with(address, &self.options())
+    }
+
+    /// Opens the store at a place that others shall reach.
+    pub(crate) fn open_place(&self, place: &Place) -> Result<NamedStore, Fault> {
+        if place.store == "memory:" {
+            return Err(
+                Fault::new(Code::Usage, "memory: is a store within one process only")
+                    .with_hint("use dir:PATH or azblob; stillwire demo memory: shows it"),
+            );
+        }
+        let mut options = self.options();
+        options.handshake.clone_from(&place.handshake);
+        options.token.clone_from(&place.token);
+        self.open_with(&place.store, &options)
+    }
+
+    fn open_with(&self, address: &str, options: &Options) -> Result<NamedStore, Fault> {
+        let name = printable(address);
+        let bare = address.starts_with("https://") || address.starts_with("http://");
+        let full = match self.global.driver {
+            Some(driver) if bare => format!("{}+{address}", driver.name()),
+            _ => address.to_owned(),
+        };
+        let store = Store::from_address(&full, options)
+            .map_err(|error| Fault::address(&error).over(&name))?;
+        Ok(NamedStore { store, name })
+    }
+
+    /// Listens, and gives the ticket to the user.
+    pub(crate) async fn listen(
+        &self,
+        store: &NamedStore,
+        ticket_file: Option<&Path>,
+    ) -> Result<Listener, Fault> {
+        let listener = self
+            .interrupt
+            .or(async { store.listen(self.config()).await })
+            .await?;
+        let ticket = listener.ticket().to_string();
+        if let Some(path) = ticket_file {
+            write_ticket(path, &ticket)?;
+        }
+        self.warn_anonymous();
+        let json = json!({ "event": "ticket", "ticket": ticket });
+        if ticket_file.is_some() {
+            self.out.event(&json, &ticket);
+        } else {
+            self.out.tell(&json, &ticket);
+        }
+        Ok(listener)
+    }
+
+    /// Reads a ticket, as far as it can be checked here, and gives the place it leads to.
+    pub(crate) fn dialer(&self, ticket: &str) -> Result<(Dialer, String), Fault> {
+        let ticket = Ticket::parse(ticket, &self.options()).map_err(|e| Fault::address(&e))?;
+        let place = ticket.place();
+        self.check_driver(&place)?;
+        self.warn_anonymous();
+        let dialer = Dialer::new(&ticket, self.config())
+            .map_err(|error| Fault::handshake(error).over(&place))?;
+        Ok((dialer, place))
+    }
+
+    fn check_driver(&self, place: &str) -> Result<(), Fault> {
+        match self.global.driver {
+            Some(driver) if !place.starts_with(driver.name()) => Err(Fault::new(
+                Code::Usage,
+                format!("--driver {} does not fit the ticket", driver.name()),
+            )
+            .over(place)),
+            _ => Ok(()),
+        }
+    }
+
+    /// Dials, unless the user has enough.
+    pub(crate) async fn dial(&self, dialer: &Dialer) -> Result<Connection, Fault> {
+        let connection = self
+            .interrupt
+            .or(async { dialer.dial().await.map_err(Fault::handshake) })
+            .await?;
+        self.tell_connected(&connection);
+        Ok(connection)
+    }
+
+    /// Accepts, unless the user has enough.
+    pub(crate) async fn accept(&self, listener: &mut Listener) -> Result<Connection, Fault> {
+        let connection = self
+            .interrupt
+            .or(async { listener.accept().await.map_err(Fault::from) })
+            .await?;
+        self.tell_connected(&connection);
+        Ok(connection)
+    }
+
+    fn tell_connected(&self, connection: &Connection) {
+        let binding = units::hex(&connection.channel_binding());
+        let id = connection.id().to_string();
+        let json = json!({ "event": "connected", "id": id, "channel_binding": binding });
+        let short: Vec<_> = binding.as_bytes().chunks(4).take(4).collect();
+        let short = String::from_utf8_lossy(&short.join(&b' ')).into_owned();
+        self.out
+            .event(&json, &format!("connected; fingerprint {short}"));
+    }
+
+    fn warn_anonymous(&self) {
+        let text = "the handshake is anonymous (Noise NN): whoever can write to the store could \
+                    sit in between; compare the fingerprints of both ends";
+        self.out.event(
+            &json!({ "event": "warning", "message": text }),
+            &format!("warning: {text}"),
+        );
+    }
+
+    /// Stops a listener and waits for its clean-up; not for long when the user has enough.
+    pub(crate) async fn stop(&self, listener: Listener) -> Result<(), Fault> {
+        let refused = listener.rejected();
+        if refused > 0 {
+            self.out.event(
+                &json!({ "event": "rejected", "handshakes": refused }),
+                &format!("{} refused", units::count(refused, "handshake")),
+            );
+        }
+        let stop = listener.stop();
+        let limit = async {
+            self.interrupt.asked().await;
+            tokio::time::sleep(FAREWELL).await;
+        };
+        tokio::select! {
+            result = stop => result.map_err(Fault::from),
+            () = limit => Ok(()),
+        }
+    }
+}
+
+impl NamedStore {
+    /// Listens; see [`Run::listen`].
+    pub(crate) async fn listen(&self, config: Config) -> Result<Listener, Fault> {
+        let result = self.store.listen(config).await;
+        result.map_err(|error| Fault::from(error).over(&self.name))
+    }
+
+    /// Prepares the meeting place without listening.
+    pub(crate) async fn prepare(&self, config: Config) -> Result<Ticket, Fault> {
+        let result = self.store.prepare(config).await;
+        result.map_err(|error| Fault::from(error).over(&self.name))
+    }
+}
+
+/// An address without what may be secret in it: a key before `@`, a SAS after `?`.
+pub(crate) fn printable(address: &str) -> String {
+    let address = address.split('?').next().unwrap_or_default();
+    let Some((scheme, rest)) = address.split_once("://") else {
+        return address.to_owned();
+    };
+    let host = rest.rsplit_once('@').map_or(rest, |(_, host)| host);
+    format!("{scheme}://{host}")
+}
+
+/// Writes a ticket where only its owner can read it, whole or not at all.
+pub(crate) fn write_ticket(path: &Path, ticket: &str) -> Result<(), Fault> {
+    let write = || {
+        if path.exists() && !path.is_file() {
+            // A pipe or a device.
+            let mut file = OpenOptions::new().write(true).open(path)?;
+            return writeln!(file, "{ticket}");
+        }
+        let parent = path.parent().filter(|p| !p.as_os_str().is_empty());
+        // Temporary files are 0600 from the start.
+        let mut file = tempfile::NamedTempFile::new_in(parent.unwrap_or(Path::new(".")))?;
+        writeln!(file, "{ticket}")?;
+        file.persist(path).map_err(|error| error.error)?;
+        Ok(())
+    };
+    write().map_err(|error| {
+        let path = path.display();
+        Fault::file(&format!("cannot write the ticket to {path:?}"), &error)
+    })
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn printed_addresses_hold_no_secret() {
+        for (address, printed) in [
+            ("azblob", "azblob"),
+            ("dir:/a b", "dir:/a b"),
+            ("azblob+http://acc:s3cret@h/acc", "azblob+http://h/acc"),
+            ("azblob+https://h/?sv=1&sig=s3cret", "azblob+https://h/"),
+            ("azblob+http://a:p@ss@h:1/acc", "azblob+http://h:1/acc"),
+        ] {
+            assert_eq!(printable(address), printed);
+        }
+    }
+}

@@ -1,0 +1,10 @@
+//! The verbs, a file each.
+
+pub(crate) mod completions;
+pub(crate) mod demo;
+pub(crate) mod dial;
+pub(crate) mod listen;
+pub(crate) mod man;
+pub(crate) mod recv;
+pub(crate) mod send;
+pub(crate) mod ticket;
