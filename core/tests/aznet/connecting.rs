@@ -5,7 +5,7 @@ use bytes::Bytes;
 use std::time::Duration;
 use stillwire_core::aznet::{Config, Dialer, DialerSecurity};
 use stillwire_core::store::{Failure, FailureKind, Operation};
-use stillwire_core::{Channel, Class, Error, Timer};
+use stillwire_core::{Channel, Class, Error, Machine, Output, Timer};
 
 fn dialer(world: &World, seed: u8) -> Dialer {
     Dialer::new(
@@ -128,9 +128,8 @@ fn the_entry_must_bear_the_id_of_its_message() {
     let mut caller = dialer(&world, 3);
     let other = "0f6d3a52-5f1e-4d0b-9d7e-7c1d1e2f3a4b";
     // Take the dialer's own entry and file it under another id.
-    let request = match stillwire_core::Machine::poll(&mut caller, world.now) {
-        stillwire_core::Output::Store(request) => request,
-        _ => unreachable!(),
+    let Output::Store(request) = caller.poll(world.now) else {
+        unreachable!("a dialer begins with its handshake entry")
     };
     let Operation::PutHandshake { message, .. } = request.operation else {
         unreachable!()

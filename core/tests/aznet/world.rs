@@ -200,7 +200,11 @@ impl Store {
                 }
                 Reply::Done
             }
-            other => panic!("not modelled: {other:?}"),
+            Operation::RemoveBootstrap => {
+                self.handshakes.clear();
+                self.tokens.clear();
+                Reply::Done
+            }
         })
     }
 }
