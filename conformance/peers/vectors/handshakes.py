@@ -259,6 +259,52 @@ def mixed(out):
                 finish(no("auth"), other.both(SHORT.encode())[1]), hardened=profile != "nn")
 
 
+def tampered(out):
+    """NN authenticates nobody: the listener takes an altered message 1, and the dialer notices."""
+    session = Session("tampered", "nn")
+    msg1, _, _ = session.both(SHORT.encode())
+    other = msg1[:32] + an_id("tampered other").encode()
+    for comment, altered, id_ in (
+        ("another id in message 1", other, other[32:].decode()),
+        ("a bit of message 1's key flipped", bytes([msg1[0] ^ 4]) + msg1[1:], session.id),
+        ("the top bit of message 1's key flipped, which changes no secret", msg1[:31] + bytes([msg1[31] ^ 128]) + msg1[32:],
+         session.id),
+    ):
+        out.add(comment + ": the dialer notices", session.dial(msg1),
+                {**session.accept({"id": id_}, altered, SHORT), "bind": {"m2": "msg2"}},
+                step(no("auth"), op="aznet.finish", handle="$h", msg2="$m2"))
+
+
+def carried(out, profile):
+    """The keys that a handshake gave, in use: families 27 to 30."""
+    session = Session(f"carried {profile}", profile)
+    msg1, msg2, keys = session.both(SHORT.encode())
+    i2r, r2i = bytes.fromhex(keys["i2r"]), bytes.fromhex(keys["r2i"])
+
+    def wire(key, n, plain):
+        sealed = model.seal(key, n, plain)
+        return (len(sealed).to_bytes(4, "big") + sealed).hex()
+
+    def opened(expect, key, n, data):
+        return step(expect, op="aznet.chunk.open", key=key, n=n, wire=data, limit=4_194_304)
+
+    begin = (session.dial(msg1), {**finish({}, msg2), "bind": {"i": "i2r", "r": "r2i"}})
+    ping, data = b"\0\0\0\0\1", b"\0\0\0\1\0x"
+    hardened = profile != "nn"
+    out.add(f"{profile}: chunks under the keys of the handshake", *begin,
+            step({"wire": wire(i2r, 0, ping)}, op="aznet.chunk.seal", key="$i", n=0, plain=ping.hex(), limit=4_194_304),
+            opened({"plain": data.hex()}, "$r", 0, wire(r2i, 0, data)),
+            opened({"plain": data.hex()}, "$i", 1, wire(i2r, 1, data)), hardened=hardened)
+    out.add(f"{profile}: a chunk of one's own, reflected", *begin, opened(no("auth"), "$r", 0, wire(i2r, 0, ping)),
+            hardened=hardened)
+    out.add(f"{profile}: a chunk replayed", *begin, opened({"plain": data.hex()}, "$r", 0, wire(r2i, 0, data)),
+            opened(no("auth"), "$r", 1, wire(r2i, 0, data)), hardened=hardened)
+    out.add(f"{profile}: a chunk dropped", *begin, opened(no("auth"), "$r", 0, wire(r2i, 1, data)), hardened=hardened)
+    other = Session(f"carried other {profile}", profile).both(SHORT.encode())[2]
+    out.add(f"{profile}: a chunk of another session", *begin,
+            opened(no("auth"), "$r", 0, wire(bytes.fromhex(other["r2i"]), 0, data)), hardened=hardened)
+
+
 def handshakes(peer):
     out = File("aznet", "handshake-edges", [
         "positive cases are made with noiseprotocol 0.3.1 and confirmed by flynn/noise",
@@ -281,6 +327,9 @@ def handshakes(peer):
         weak(out, profile)
     near_weak(out)
     mixed(out)
+    tampered(out)
+    for profile in PROFILES:
+        carried(out, profile)
     out.write()
 
 

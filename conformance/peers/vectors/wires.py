@@ -297,11 +297,11 @@ def urls(peer):
     def parse(expect, url):
         return step(expect, op="aznet.url.parse", url=url)
 
-    def good(comment, url, endpoint=host, driver="azblob", **values):
+    def good(comment, url, endpoint=host, driver="azblob", rule=False, **values):
         expect = {"endpoint": endpoint, **sas, **values}
         if driver:
             expect["driver"] = driver
-        out.add(comment, parse(expect, url))
+        out.add(comment, parse(expect, url), rule=rule)
 
     for name, service in (("azblob", "blob"), ("azqueue", "queue"), ("aztable", "table")):
         endpoint = f"https://stillwire.{service}.core.windows.net"
@@ -316,6 +316,8 @@ def urls(peer):
     good("padding written %3d", f"{host}?{escaped.replace('%3D', '%3d')}")
     good("the token first", f"{host}?token={code['token']}&handshake={code['handshake']}")
     good("a parameter of ours beside", f"{host}?sw_v=1&{query}&sw_x=")
+    good("a stranger's parameter beside", f"{host}?{query}&other=1")
+    good("names that are escaped", f"{host}?%68andshake={code['handshake']}&toke%6e={code['token']}")
     everything = bytes(range(0x21, 0x7f)).decode()
     shifted = base64.urlsafe_b64encode(everything.encode()).decode()
     good("every printable character in a SAS", f"{host}?handshake={shifted}&token={code['token']}", handshake=everything)
@@ -337,10 +339,25 @@ def urls(peer):
         out.add(f"{name} twice", parse(no("encoding"), f"{host}?{query}&{name}={own}"))
     for comment, url in (
         ("nothing", ""), ("no query", host), ("an empty query", host + "?"), ("no scheme", f"stillwire.blob.core.windows.net?{query}"),
-        ("no host", f"https://?{query}"), ("a scheme alone", "https:"), ("a broken port", f"https://stillwire.blob.core.windows.net:99999x?{query}"),
-        ("a broken bracket", f"http://[::1/devstoreaccount1?{query}"), ("a space in the host", f"https://still wire.example?{query}"),
+        ("no host", f"https://?{query}"), ("a scheme alone", "https:"),
+        ("a space in the host", f"https://still wire.example?{query}"),
         ("a NUL in the host", f"https://still\0wire.example?{query}"),
+        ("a user before the host", f"https://user:pass@stillwire.blob.core.windows.net?{query}"),
+        ("another scheme", f"ftp://stillwire.blob.core.windows.net?{query}"),
         ("parameters in the fragment", f"{host}#{query}"), ("only a parameter of ours", f"{host}?sw_v=1"),
     ):
-        out.add(comment, parse(no("encoding"), url))
+        out.add(comment, parse(no("encoding"), url), rule=comment in ("a user before the host", "another scheme"))
+    # Names that are not the default ones: whose SAS lets read is the token.
+    first, second = f"here-hs={code['handshake']}", f"here-tk={code['token']}"
+    good("other names", f"{host}?{first}&{second}", rule=True)
+    good("other names, the token first", f"{host}?{second}&{first}", rule=True)
+    good("other names, and parameters of ours", f"{host}?sw_a=1&{first}&sw_b=2&{second}&sw_c=3", rule=True)
+    for comment, pairs in (
+        ("one other name alone", first), ("a default name and another", f"handshake={code['handshake']}&{second}"),
+        ("three other names", f"{first}&{second}&third={code['token']}"),
+        ("two that let read", f"{second}&more={code['token']}"), ("none that lets read", f"{first}&more={code['handshake']}"),
+    ):
+        out.add(comment, parse(no("encoding"), f"{host}?{pairs}"))
+    out.add("a broken port", parse(no("encoding"), f"https://stillwire.blob.core.windows.net:99999x?{query}"))
+    out.add("a broken bracket", parse(no("encoding"), f"http://[::1/devstoreaccount1?{query}"))
     out.write()
