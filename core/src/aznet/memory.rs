@@ -124,7 +124,7 @@ mod tests {
     }
 
     #[test]
-    fn trap_3_replays_are_known_until_the_memory_ends() {
+    fn trap_03_replays_are_known_until_the_memory_ends() {
         let mut memory = Memory::new(Duration::from_secs(10), 2);
         let now = Instant::ZERO;
         let id = |n| ConnectionId::from_random([n; 16]);

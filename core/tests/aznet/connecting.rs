@@ -55,7 +55,7 @@ fn the_places_exist_before_the_token_is_posted() {
 }
 
 #[test]
-fn trap_6_a_dialer_retries_its_first_append_and_creates_nothing() {
+fn trap_06_a_dialer_retries_its_first_append_and_creates_nothing() {
     let mut world = World::new(config());
     let (mut a, mut b) = world.dial(config()).unwrap();
     let session = world.store.sessions.remove(&a.conn.id()).unwrap();
@@ -69,7 +69,7 @@ fn trap_6_a_dialer_retries_its_first_append_and_creates_nothing() {
 }
 
 #[test]
-fn trap_1_an_existing_resource_is_refused_and_left_untouched() {
+fn trap_01_an_existing_resource_is_refused_and_left_untouched() {
     let mut world = World::new(config());
     let mut caller = dialer(&world, 3);
     let foreign = Session {
@@ -88,7 +88,7 @@ fn trap_1_an_existing_resource_is_refused_and_left_untouched() {
 }
 
 #[test]
-fn trap_1_hostile_ids_never_reach_the_store() {
+fn trap_01_hostile_ids_never_reach_the_store() {
     let mut world = World::new(config());
     let mut caller = dialer(&world, 3);
     for name in [
@@ -142,7 +142,7 @@ fn the_entry_must_bear_the_id_of_its_message() {
 }
 
 #[test]
-fn trap_3_a_replayed_handshake_makes_no_second_session() {
+fn trap_03_a_replayed_handshake_makes_no_second_session() {
     let mut world = World::new(config());
     let mut caller = dialer(&world, 3);
     let mut a = world.connect(&mut caller).unwrap();
@@ -253,7 +253,7 @@ fn a_wrong_token_is_an_authentication_error() {
 }
 
 #[test]
-fn the_dialer_proves_itself_within_a_moment() {
+fn trap_10_the_token_goes_as_soon_as_the_dialer_has_proved_itself() {
     let mut world = World::new(config());
     let (mut a, mut b) = world.dial(config()).unwrap();
     assert!(!b.conn.is_confirmed());
@@ -262,4 +262,45 @@ fn the_dialer_proves_itself_within_a_moment() {
     assert!(b.conn.is_confirmed());
     assert!(world.store.tokens.is_empty(), "the token entry is removed");
     assert_eq!(a.conn.stats().pings, 1);
+}
+
+#[test]
+fn trap_09_all_dialers_that_were_listed_are_served() {
+    let mut world = World::new(config());
+    let mut callers: Vec<_> = (10..60).map(|seed| dialer(&world, seed)).collect();
+    for caller in &mut callers {
+        let Output::Store(request) = caller.poll(world.now) else {
+            unreachable!("a dialer begins with its handshake entry")
+        };
+        let result = world.store.perform(None, &request);
+        caller
+            .handle(world.now, stillwire_core::Input::Reply(request.id, result))
+            .unwrap();
+    }
+    settle(&mut world, Duration::from_secs(1));
+    assert_eq!(world.accepted.len(), 50);
+    for caller in &mut callers {
+        world.connect(caller).unwrap();
+    }
+}
+
+#[test]
+fn trap_19_a_bootstrap_goes_only_if_this_listener_made_it_and_was_told_to() {
+    let removed = |told: bool, made: bool| {
+        let config = Config {
+            remove_bootstrap: told,
+            ..config()
+        };
+        let mut world = World::new(config);
+        world.store.bootstrap = !made;
+        settle(&mut world, Duration::from_secs(1));
+        world.listener.stop(world.now);
+        settle(&mut world, Duration::from_secs(1));
+        assert!(world.listener.is_finished());
+        let removal = |o: &Operation| matches!(o, Operation::RemoveBootstrap);
+        world.store.log.iter().any(removal)
+    };
+    assert!(removed(true, true));
+    assert!(!removed(true, false));
+    assert!(!removed(false, true));
 }

@@ -37,7 +37,7 @@ fn bytes_arrive_in_both_directions_across_rotations() {
 }
 
 #[test]
-fn both_ends_see_the_same_channel_binding() {
+fn trap_02_both_ends_see_the_same_channel_binding() {
     let (_, a, b) = open(config());
     assert_eq!(a.conn.channel_binding(), b.conn.channel_binding());
     assert_ne!(a.conn.channel_binding(), [0; 32]);
@@ -122,7 +122,7 @@ fn trap_12_a_session_deleted_under_a_reader_is_a_typed_error() {
 }
 
 #[test]
-fn trap_5_the_key_budget_warns_and_then_closes() {
+fn trap_05_the_key_budget_warns_and_then_closes() {
     let small = Config {
         data_limit: 40_000,
         ..config()
@@ -225,4 +225,32 @@ fn an_idle_machine_is_small() {
         "{} bytes",
         size_of_val(&a.conn)
     );
+}
+
+#[test]
+fn trap_07_a_place_whose_creation_failed_is_created_by_a_later_try() {
+    let (mut world, mut a, mut b) = open(config());
+    let data = pattern(400_000);
+    let mut sent = 0;
+    world.store.landed = true;
+    while sent < data.len() {
+        sent += a.conn.write(world.now, &data[sent..]).unwrap();
+        // The request after the fifth write of a place is its rotation: lose every reply to it.
+        let writes = |o: &&Operation| matches!(o, Operation::Write { .. });
+        if world.store.log.iter().filter(writes).count() % 5 == 4 {
+            let lost = Failure::new(FailureKind::Unreachable, "reset").maybe_landed();
+            world.store.faults.insert(world.store.log.len() + 1, lost);
+        }
+        world.run(&mut [&mut a, &mut b], true, SECOND);
+    }
+    world.run(&mut [&mut a, &mut b], true, 10 * SECOND);
+    assert!(
+        b.received == data,
+        "{:?} {:?}",
+        a.conn.error(),
+        b.conn.error()
+    );
+    let rotations = |o: &&Operation| matches!(o, Operation::Rotate { .. });
+    let asked = world.store.log.iter().filter(rotations).count() as u64;
+    assert!(asked > a.conn.stats().rotations + b.conn.stats().rotations);
 }

@@ -52,6 +52,8 @@ pub(crate) struct Store {
     pub(crate) faults: BTreeMap<usize, Failure>,
     /// Faulty requests take effect all the same.
     pub(crate) landed: bool,
+    /// The bootstrap is there already.
+    pub(crate) bootstrap: bool,
 }
 
 /// Where a connection's end is in its two directions.
@@ -86,7 +88,9 @@ impl Store {
     ) -> Result<Reply, Failure> {
         let missing = || Failure::new(FailureKind::NotFound, "no such place");
         Ok(match request.operation.clone() {
-            Operation::Prepare => Reply::Prepared { created: true },
+            Operation::Prepare => Reply::Prepared {
+                created: !self.bootstrap,
+            },
             Operation::PutHandshake { id, message } => {
                 self.handshakes.insert(id.to_string(), message);
                 Reply::Done
