@@ -1,0 +1,237 @@
+//! One run of one row: a fresh emulator, a proxy where one is asked for, a listener
+//! and a dialer, and what they said.
+
+use std::fmt;
+use std::io::Write;
+use std::path::Path;
+use std::process::{ChildStdin, Command, Stdio};
+use std::time::Duration;
+
+use serde_json::Value;
+
+use super::{Figure, Programs, Row, Side};
+use crate::azurite::{self, ACCOUNT, Azurite};
+use crate::process::{self, Lines, Running};
+use crate::{Problem, house};
+
+/// Longest that one run may take; Go needs about a minute for the slowest row.
+const LIMIT: Duration = Duration::from_secs(300);
+
+/// How often a connection is made to time it.
+const CONNECTS: usize = 5;
+
+/// The figures of one row for one implementation; the best of several runs.
+pub(crate) struct Measured {
+    /// Seconds of the row's figure.
+    pub(crate) seconds: f64,
+    pub(crate) requests: u64,
+    /// Requests by kind, as text for a person.
+    pub(crate) kinds: String,
+    /// Most resident memory in KiB: dialer, listener.
+    pub(crate) memory: [u64; 2],
+}
+
+impl Measured {
+    /// Keeps the better of each figure.
+    pub(crate) fn merge(&mut self, other: Self) {
+        self.seconds = self.seconds.min(other.seconds);
+        for (mine, theirs) in self.memory.iter_mut().zip(other.memory) {
+            *mine = (*mine).max(theirs);
+        }
+        if other.requests < self.requests {
+            self.requests = other.requests;
+            self.kinds = other.kinds;
+        }
+    }
+}
+
+impl fmt::Display for Measured {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        let [dialer, listener] = self.memory.map(|kib| kib / 1024);
+        write!(
+            f,
+            "{:.3} s, {} requests ({})",
+            self.seconds, self.requests, self.kinds
+        )?;
+        write!(f, ", {dialer} and {listener} MiB")
+    }
+}
+
+/// A helper that prints lines of JSON and ends with its standard input.
+struct Helper {
+    process: Running,
+    stdin: Option<ChildStdin>,
+    lines: Lines,
+    name: &'static str,
+}
+
+impl Helper {
+    fn start(command: &mut Command, name: &'static str) -> Result<Self, Problem> {
+        command
+            .stdin(Stdio::piped())
+            .stdout(Stdio::piped())
+            .stderr(Stdio::inherit());
+        let mut process = process::spawn(command.current_dir(house::root()))?;
+        let stdin = process.take_stdin();
+        let lines = Lines::new(process.take_stdout().ok_or("no pipe to a helper")?);
+        Ok(Self {
+            process,
+            stdin,
+            lines,
+            name,
+        })
+    }
+
+    /// The next line of this event; a failure it reports is a problem.
+    fn await_event(&self, event: &str) -> Result<Value, Problem> {
+        loop {
+            let line = self
+                .lines
+                .next(LIMIT)
+                .ok_or_else(|| format!("{} ended or said nothing of {event}", self.name))?;
+            let value: Value = serde_json::from_str(&line)
+                .map_err(|error| format!("{} printed {line}: {error}", self.name))?;
+            let found = house::text(&value, "event");
+            if found == event {
+                return Ok(value);
+            }
+            if found == "failed" {
+                return Err(format!(
+                    "{} failed: {}",
+                    self.name,
+                    house::text(&value, "error")
+                ));
+            }
+        }
+    }
+
+    fn say(&mut self, line: &str) -> Result<(), Problem> {
+        let stdin = self
+            .stdin
+            .as_mut()
+            .ok_or("a helper without standard input")?;
+        writeln!(stdin, "{line}").map_err(|error| format!("{}: {error}", self.name))
+    }
+}
+
+/// The counting proxy in front of an emulator.
+struct Proxy {
+    helper: Helper,
+    endpoint: String,
+}
+
+impl Proxy {
+    fn start(program: &Path, azurite: &Azurite, latency: u64) -> Result<Self, Problem> {
+        let authority = azurite.blob().split('/').nth(2).unwrap_or_default();
+        let mut command = Command::new(program);
+        let mut helper = Helper::start(command.args(["--upstream", authority]), "the proxy")?;
+        let listening = helper.await_event("listening")?;
+        let endpoint = format!("http://{}/{ACCOUNT}", house::text(&listening, "address"));
+        helper.say(&format!("delay {latency}"))?;
+        Ok(Self { helper, endpoint })
+    }
+
+    /// What passed since the last time.
+    fn counts(&mut self) -> Result<Value, Problem> {
+        self.helper.say("counts")?;
+        self.helper.await_event("counts")
+    }
+}
+
+/// Runs the row once, and once more to count when it is timed without the proxy.
+pub(super) fn measure(programs: &Programs, row: &Row, side: Side) -> Result<Measured, Problem> {
+    let mut measured = run(programs, row, side, !row.direct)?;
+    if row.direct {
+        let counted = run(programs, row, side, true)?;
+        measured.requests = counted.requests;
+        measured.kinds = counted.kinds;
+    }
+    Ok(measured)
+}
+
+fn run(programs: &Programs, row: &Row, side: Side, through: bool) -> Result<Measured, Problem> {
+    let azurite = Azurite::start()?;
+    let mut proxy = if through {
+        Some(Proxy::start(&programs.proxy, &azurite, row.latency)?)
+    } else {
+        None
+    };
+    let endpoint = proxy
+        .as_ref()
+        .map_or(azurite.blob(), |proxy| &proxy.endpoint);
+    let dials = if row.figure == Figure::Connect {
+        CONNECTS
+    } else {
+        1
+    };
+    let (program, extra): (&Path, &[&str]) = match side {
+        Side::Go => (&programs.go, &["--exit-with-stdin", "--digest=false"]),
+        Side::Stillwire => (&programs.stillwire, &[]),
+    };
+    let command = |verb: &str, mode: &str| {
+        let mut command = Command::new(program);
+        command.arg(verb).args(["--mode", mode]).args(extra);
+        for (name, value) in row.arguments {
+            command.arg(format!("--{name}={value}"));
+        }
+        command
+            .env("AZURE_STORAGE_ACCOUNT", ACCOUNT)
+            .env("AZURE_STORAGE_KEY", azurite::KEY);
+        command
+    };
+
+    let mut listener = command("listen", row.listen);
+    let connections = dials.to_string();
+    listener.args(["--endpoint", endpoint, "--connections", &connections]);
+    let listener = Helper::start(&mut listener, "the listener")?;
+    let url = house::text(&listener.await_event("listening")?, "url").to_owned();
+    if let Some(proxy) = &mut proxy {
+        proxy.counts()?;
+    }
+
+    let mut figures = Vec::new();
+    let mut memory = [0; 2];
+    for _ in 0..dials {
+        let mut dialer = Helper::start(command("dial", row.dial).arg(&url), "the dialer")?;
+        let connected = dialer.await_event("connected")?;
+        let done = dialer.await_event("done")?;
+        figures.push(match row.figure {
+            Figure::Connect => connected["seconds"].as_f64().unwrap_or(f64::NAN),
+            Figure::RoundTrip => {
+                let times = house::list(&done, "times").iter().filter_map(Value::as_f64);
+                median(times.collect())
+            }
+            Figure::Total | Figure::Memory => done["seconds"].as_f64().unwrap_or(f64::NAN),
+        });
+        memory[0] = done["peak_kib"].as_u64().unwrap_or(0);
+        if !dialer.process.wait(LIMIT)?.success() {
+            return Err("the dialer ended badly".into());
+        }
+    }
+    let counts = proxy.as_mut().map(Proxy::counts).transpose()?;
+    for _ in 0..dials {
+        memory[1] = listener.await_event("done")?["peak_kib"]
+            .as_u64()
+            .unwrap_or(0);
+    }
+    let (mut requests, mut kinds) = (0, String::new());
+    if let Some(counts) = counts {
+        requests = counts["requests"].as_u64().unwrap_or(0) / dials as u64;
+        let by_kind = counts["kinds"].as_object().into_iter().flatten();
+        kinds = by_kind
+            .map(|(kind, count)| format!("{kind} {count}"))
+            .collect::<Vec<_>>()
+            .join(", ");
+    }
+    Ok(Measured {
+        seconds: median(figures),
+        requests,
+        kinds,
+        memory,
+    })
+}
+
+fn median(mut values: Vec<f64>) -> f64 {
+    values.sort_by(f64::total_cmp);
+    values.get(values.len() / 2).copied().unwrap_or(f64::NAN)
+}

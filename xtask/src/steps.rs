@@ -1,0 +1,276 @@
+//! `cargo xtask test`: every check of the house, one step after another. A step
+//! that cannot run here says why; a step that fails does not stop the others.
+
+use std::cell::OnceCell;
+use std::path::PathBuf;
+use std::process::Command;
+use std::time::Duration;
+
+use crate::azurite::Azurite;
+use crate::summary::{Counts, Summary, Verdict};
+use crate::{Problem, azurite, house, limits, options, peer, process};
+
+/// Longer than any step takes from a clean clone on two cores.
+const LIMIT: Duration = Duration::from_secs(25 * 60);
+
+/// What interoperability tests need: an emulator and the Go program.
+struct World {
+    services: OnceCell<Result<(Azurite, PathBuf), Verdictless>>,
+}
+
+/// Why there are no services: they cannot be had, or getting them failed.
+enum Verdictless {
+    Unavailable(String),
+    Broken(Problem),
+}
+
+type Run = fn(&World) -> Verdict;
+
+const STEPS: &[(&str, &str, Run)] = &[
+    ("fmt", "every file as rustfmt writes it", |_| {
+        whole(house::cargo().args(["fmt", "--all", "--check"]))
+    }),
+    ("limits", "the hard limits of the house", |_| {
+        limits::check()
+    }),
+    (
+        "peers",
+        "Azurite installed and started, the Go peer built",
+        peers,
+    ),
+    ("clippy", "all targets, warnings are errors", |_| {
+        let arguments = [
+            "clippy",
+            "--workspace",
+            "--all-targets",
+            "--",
+            "-D",
+            "warnings",
+        ];
+        whole(house::cargo().args(arguments))
+    }),
+    ("doc", "rustdoc, warnings are errors", |_| {
+        let mut cargo = house::cargo();
+        whole(
+            cargo
+                .args(["doc", "--workspace", "--no-deps"])
+                .env("RUSTDOCFLAGS", "-D warnings"),
+        )
+    }),
+    (
+        "unit",
+        "unit, integration and documentation tests of the workspace",
+        unit,
+    ),
+    ("aws-lc", "the core again with feature aws-lc", |_| {
+        counted(house::cargo().args(["test", "-p", "stillwire-core", "--features", "aws-lc"]))
+    }),
+    (
+        "simulator",
+        "two machines, a faulty store, 2,000 seeds",
+        |_| tests_of(&|target| target.package == "stillwire-simulator", &[]),
+    ),
+    (
+        "vectors",
+        "the conformance vectors against our own code",
+        |_| counted(house::cargo().args(["run", "-p", "stillwire-conformance", "--", "run"])),
+    ),
+    (
+        "interop",
+        "the real Go aznet over a real Azurite, both roles",
+        interop,
+    ),
+    (
+        "deny",
+        "licences, sources and duplicates by cargo-deny",
+        deny,
+    ),
+];
+
+/// Runs the steps named with `--only`, or all.
+pub(crate) fn test(words: &[&str]) -> Result<bool, Problem> {
+    let options = options(words, &["--list"], &["--only"])?;
+    if options.iter().any(|(name, _)| *name == "--list") {
+        for (name, about, _) in STEPS {
+            println!("{name:10} {about}");
+        }
+        return Ok(true);
+    }
+    let only: Vec<&str> = options.iter().map(|(_, value)| *value).collect();
+    if let Some(unknown) = only
+        .iter()
+        .find(|name| !STEPS.iter().any(|step| step.0 == **name))
+    {
+        return Err(format!(
+            "there is no step {unknown}; test --list names them"
+        ));
+    }
+    let world = World {
+        services: OnceCell::new(),
+    };
+    let mut summary = Summary::default();
+    for (name, about, run) in STEPS {
+        if only.is_empty() || only.contains(name) {
+            summary.step(name, about, || run(&world));
+        }
+    }
+    drop(world);
+    Ok(summary.close())
+}
+
+/// A command that is one check.
+fn whole(command: &mut Command) -> Verdict {
+    match process::shown(command, LIMIT, |_| {}) {
+        Ok(status) if status.success() => Verdict::Ran(Counts {
+            passed: 1,
+            ..Counts::default()
+        }),
+        Ok(status) => Verdict::Failed(Counts::default(), status.to_string()),
+        Err(problem) => Verdict::Failed(Counts::default(), problem),
+    }
+}
+
+/// A command that counts its tests itself. Running none is a failure.
+fn counted(command: &mut Command) -> Verdict {
+    let mut counts = Counts::default();
+    let ended = process::shown(command, LIMIT, |line| counts.read(line));
+    match ended {
+        Ok(status) if !status.success() => Verdict::Failed(counts, status.to_string()),
+        Ok(_) if counts == Counts::default() => Verdict::Failed(counts, "ran no test".into()),
+        Ok(_) => Verdict::Ran(counts),
+        Err(problem) => Verdict::Failed(counts, problem),
+    }
+}
+
+/// An integration test of a package of the workspace.
+struct Target {
+    package: String,
+    name: String,
+}
+
+impl Target {
+    /// Needs the emulator or the Go program. The command line's tests all may.
+    fn is_interop(&self) -> bool {
+        self.name.starts_with("interop") || self.package == "stillwire"
+    }
+}
+
+fn targets() -> Result<Vec<Target>, Problem> {
+    let metadata = house::metadata(false)?;
+    let mut found = Vec::new();
+    for package in house::list(&metadata, "packages") {
+        for target in house::list(package, "targets") {
+            if house::list(target, "kind")
+                .iter()
+                .any(|kind| kind == "test")
+            {
+                found.push(Target {
+                    package: house::text(package, "name").to_owned(),
+                    name: house::text(target, "name").to_owned(),
+                });
+            }
+        }
+    }
+    Ok(found)
+}
+
+/// Always the whole workspace with chosen targets: another choice of packages
+/// would choose other features and build the dependencies once more.
+fn workspace_tests(targets: &[Target]) -> Command {
+    let mut cargo = house::cargo();
+    cargo.args(["test", "--workspace", "--no-fail-fast"]);
+    for target in targets {
+        cargo.args(["--test", &target.name]);
+    }
+    cargo
+}
+
+fn tests_of(wanted: &dyn Fn(&Target) -> bool, environment: &[(&str, String)]) -> Verdict {
+    let targets = match targets() {
+        Ok(targets) => targets.into_iter().filter(wanted).collect::<Vec<_>>(),
+        Err(problem) => return Verdict::Failed(Counts::default(), problem),
+    };
+    if targets.is_empty() {
+        return Verdict::Failed(Counts::default(), "there is no such test".into());
+    }
+    let mut cargo = workspace_tests(&targets);
+    cargo.envs(environment.iter().map(|(name, value)| (name, value)));
+    counted(cargo.args(["--", "--show-output"]))
+}
+
+fn unit(_: &World) -> Verdict {
+    let targets = match targets() {
+        Ok(targets) => targets,
+        Err(problem) => return Verdict::Failed(Counts::default(), problem),
+    };
+    let unit: Vec<Target> = targets
+        .into_iter()
+        .filter(|target| !target.is_interop() && target.package != "stillwire-simulator")
+        .collect();
+    let mut code = workspace_tests(&unit);
+    let code = counted(code.args(["--lib", "--bins", "--examples"]));
+    let docs = counted(house::cargo().args(["test", "--workspace", "--no-fail-fast", "--doc"]));
+    let merge = |a: Counts, b: Counts| Counts {
+        passed: a.passed + b.passed,
+        failed: a.failed + b.failed,
+        skipped: a.skipped + b.skipped,
+    };
+    match (code, docs) {
+        (Verdict::Ran(a), Verdict::Ran(b)) => Verdict::Ran(merge(a, b)),
+        (Verdict::Failed(a, why), Verdict::Ran(b) | Verdict::Failed(b, _))
+        | (Verdict::Ran(a), Verdict::Failed(b, why)) => Verdict::Failed(merge(a, b), why),
+        (skipped, _) => skipped,
+    }
+}
+
+impl World {
+    fn services(&self) -> &Result<(Azurite, PathBuf), Verdictless> {
+        self.services.get_or_init(|| {
+            if let Some(why) = azurite::unavailable().or_else(peer::unavailable) {
+                return Err(Verdictless::Unavailable(why.into()));
+            }
+            azurite::install()
+                .and_then(|()| Azurite::start())
+                .and_then(|azurite| Ok((azurite, peer::build()?)))
+                .map_err(Verdictless::Broken)
+        })
+    }
+}
+
+fn peers(world: &World) -> Verdict {
+    match world.services() {
+        Ok((azurite, go)) => {
+            println!("Azurite at {}", azurite.blob());
+            println!("Go peer at {}", go.display());
+            Verdict::Ran(Counts {
+                passed: 1,
+                ..Counts::default()
+            })
+        }
+        Err(Verdictless::Unavailable(why)) => Verdict::Skipped(why.clone()),
+        Err(Verdictless::Broken(problem)) => Verdict::Failed(Counts::default(), problem.clone()),
+    }
+}
+
+fn interop(world: &World) -> Verdict {
+    match world.services() {
+        Ok((azurite, go)) => {
+            let mut environment = azurite.environment();
+            environment.push(("STILLWIRE_GO_AZNET", go.display().to_string()));
+            tests_of(&Target::is_interop, &environment)
+        }
+        Err(Verdictless::Unavailable(why) | Verdictless::Broken(why)) => {
+            // The command line's tests need no services, save for a few that say so.
+            println!("without services ({why}): what needs none runs");
+            tests_of(&Target::is_interop, &[])
+        }
+    }
+}
+
+fn deny(_: &World) -> Verdict {
+    if !house::has("cargo-deny", "--version") {
+        return Verdict::Skipped("cargo-deny is not installed".into());
+    }
+    // The advisories are fetched from outside; where they cannot be, that is no finding.
+    whole(house::cargo().args(["deny", "--offline", "check", "bans", "licenses", "sources"]))
+}

@@ -1,0 +1,165 @@
+//! What happened, counted: a section per step, then one table and the closing line.
+
+use std::time::{Duration, Instant};
+
+use crate::Problem;
+
+/// Tests by outcome.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
+pub(crate) struct Counts {
+    pub(crate) passed: u64,
+    pub(crate) failed: u64,
+    pub(crate) skipped: u64,
+}
+
+impl Counts {
+    /// Adds what a test runner's closing line says; other lines say nothing.
+    pub(crate) fn read(&mut self, line: &str) {
+        let line = line.trim();
+        let counted = if let Some(rest) = line.strip_prefix("test result: ") {
+            // "ok. 3 passed; 0 failed; 1 ignored; 0 measured; 0 filtered out; finished in 0.00s"
+            rest.split_once(". ").and_then(|(_, rest)| {
+                let rest = rest.split("; finished").next().unwrap_or(rest);
+                numbers(
+                    rest,
+                    ';',
+                    &["passed", "failed", "ignored", "measured", "filtered out"],
+                )
+            })
+        } else {
+            numbers(line, ',', &["passed", "failed", "skipped"])
+        };
+        if let Some([passed, failed, skipped]) = counted {
+            self.passed += passed;
+            self.failed += failed;
+            self.skipped += skipped;
+        }
+    }
+
+    fn add(&mut self, other: Self) {
+        self.passed += other.passed;
+        self.failed += other.failed;
+        self.skipped += other.skipped;
+    }
+}
+
+/// Reads "3 passed, 1 failed" and the like: the first three of the known names,
+/// or nothing when the text says anything else.
+fn numbers(text: &str, separator: char, known: &[&str]) -> Option<[u64; 3]> {
+    let mut found = [0; 3];
+    for part in text.split(separator) {
+        let (number, name) = part.trim().split_once(' ')?;
+        let at = known.iter().position(|&known| known == name)?;
+        let number = number.parse().ok()?;
+        if let Some(slot) = found.get_mut(at) {
+            *slot = number;
+        }
+    }
+    Some(found)
+}
+
+/// How a step ended.
+pub(crate) enum Verdict {
+    /// It ran; the counts may hold failures.
+    Ran(Counts),
+    /// It could not run here, and why.
+    Skipped(String),
+    /// It failed as a whole, after what it counted.
+    Failed(Counts, Problem),
+}
+
+/// The record of one run of the tests.
+#[derive(Default)]
+pub(crate) struct Summary {
+    rows: Vec<(String, &'static str, Counts, Duration, String)>,
+}
+
+impl Summary {
+    /// Runs one step under its own heading.
+    pub(crate) fn step(&mut self, name: &str, about: &str, run: impl FnOnce() -> Verdict) {
+        println!("\n=== {name}: {about}");
+        let start = Instant::now();
+        let verdict = run();
+        let took = start.elapsed();
+        let (word, counts, note) = match verdict {
+            Verdict::Ran(counts) if counts.failed > 0 => ("FAILED", counts, String::new()),
+            Verdict::Ran(counts) => ("passed", counts, String::new()),
+            Verdict::Skipped(why) => (
+                "skipped",
+                Counts {
+                    skipped: 1,
+                    ..Counts::default()
+                },
+                why,
+            ),
+            Verdict::Failed(mut counts, why) => {
+                // A step that dies without a failed test is one failure.
+                counts.failed = counts.failed.max(1);
+                ("FAILED", counts, why)
+            }
+        };
+        println!("--- {name}: {word} in {:.1} s {note}", took.as_secs_f64());
+        self.rows.push((name.to_owned(), word, counts, took, note));
+    }
+
+    /// Prints the table and the closing line; true when nothing failed.
+    pub(crate) fn close(self) -> bool {
+        let mut total = Counts::default();
+        println!("\n=== summary");
+        for (name, word, counts, took, note) in &self.rows {
+            total.add(*counts);
+            println!(
+                "{name:10} {word:8} {:6} passed {:4} failed {:4} skipped {:8.1} s  {note}",
+                counts.passed,
+                counts.failed,
+                counts.skipped,
+                took.as_secs_f64()
+            );
+        }
+        let seconds: f64 = self.rows.iter().map(|row| row.3.as_secs_f64()).sum();
+        println!("in all {seconds:.0} s\n");
+        println!(
+            "{} passed, {} failed, {} skipped",
+            total.passed, total.failed, total.skipped
+        );
+        total.failed == 0 && total.passed > 0
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    fn counted(line: &str) -> (u64, u64, u64) {
+        let mut counts = Counts::default();
+        counts.read(line);
+        (counts.passed, counts.failed, counts.skipped)
+    }
+
+    #[test]
+    fn libtest_closing_lines_are_counted() {
+        let line = "test result: ok. 12 passed; 0 failed; 3 ignored; 0 measured; 5 filtered out; finished in 0.10s";
+        assert_eq!(counted(line), (12, 0, 3));
+        let line = "test result: FAILED. 1 passed; 2 failed; 0 ignored; 0 measured; 0 filtered out; finished in 1.00s";
+        assert_eq!(counted(line), (1, 2, 0));
+    }
+
+    #[test]
+    fn plain_closing_lines_are_counted() {
+        assert_eq!(counted("169 passed, 1 failed, 4 skipped"), (169, 1, 4));
+        assert_eq!(counted("7 passed, 0 failed"), (7, 0, 0));
+    }
+
+    #[test]
+    fn other_lines_are_not() {
+        for line in [
+            "",
+            "test a ... ok",
+            "3 passed the gate, 2 failed",
+            "running 3 tests",
+            "1,2",
+        ] {
+            assert_eq!(counted(line), (0, 0, 0), "{line}");
+        }
+    }
+}
