@@ -140,7 +140,7 @@ pub struct Handshake {
 }
 
 /// How an operation succeeded.
-#[derive(Clone, Debug, PartialEq, Eq)]
+#[derive(Clone, PartialEq, Eq)]
 pub enum Reply {
     /// It is done.
     Done,
@@ -177,6 +177,26 @@ pub enum Reply {
         /// True when the very place is missing, not only empty.
         missing: bool,
     },
+}
+
+impl fmt::Debug for Reply {
+    /// Leaves out grants and bytes: the former are secret, the latter long.
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        match self {
+            Self::Done => f.write_str("Done"),
+            Self::Prepared { created } => write!(f, "Prepared {{ created: {created} }}"),
+            Self::Handshakes { entries, next } => {
+                let more = next.is_some();
+                write!(f, "Handshakes {{ {}, more: {more} }}", entries.len())
+            }
+            Self::Token(message) => write!(f, "Token({} bytes)", message.len()),
+            Self::Session { .. } => f.write_str("Session { .. }"),
+            Self::Data { bytes, more } => {
+                write!(f, "Data {{ {} bytes, more: {more} }}", bytes.len())
+            }
+            Self::Nothing { missing } => write!(f, "Nothing {{ missing: {missing} }}"),
+        }
+    }
 }
 
 /// Why a try of an operation failed.
@@ -276,4 +296,19 @@ pub struct Profile {
     pub sequences: Option<u64>,
     /// The shortest sensible pause between two polls that find nothing.
     pub shortest_poll: Duration,
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use std::format;
+
+    #[test]
+    fn grants_are_not_printed() {
+        let reply = Reply::Session {
+            req: "sig=SECRET".into(),
+            res: "sig=SECRET".into(),
+        };
+        assert!(!format!("{reply:?}").contains("SECRET"));
+    }
 }
