@@ -10,7 +10,9 @@ use std::sync::{Mutex, MutexGuard, PoisonError};
 use std::thread;
 use std::time::{Duration, Instant};
 
-use rustix::process::{Pid, Signal, kill_process_group, test_kill_process_group};
+use rustix::process::{
+    Pid, Signal, WaitOptions, kill_process_group, test_kill_process_group, waitpid,
+};
 use signal_hook::consts::{SIGHUP, SIGINT, SIGTERM};
 use signal_hook::iterator::Signals;
 
@@ -89,10 +91,7 @@ impl Running {
 
     fn end(&mut self) {
         drop(self.child.stdin.take());
-        end_group(self.group, || {
-            // Reaped, so that the group is gone when its last process is.
-            let _ = self.child.try_wait();
-        });
+        end_group(self.group);
     }
 }
 
@@ -104,7 +103,11 @@ impl Drop for Running {
     }
 }
 
-fn end_group(group: Pid, mut reap: impl FnMut()) {
+fn end_group(group: Pid) {
+    // Its head is our child: reaped, so that the group is gone when its last process is.
+    let reap = || {
+        let _ = waitpid(Some(group), WaitOptions::NOHANG);
+    };
     for signal in [Signal::TERM, Signal::KILL] {
         reap();
         if kill_process_group(group, signal).is_err() {
@@ -124,7 +127,7 @@ fn end_group(group: Pid, mut reap: impl FnMut()) {
 /// Ends every child that still runs.
 pub(crate) fn end_children() {
     for group in live().drain(..) {
-        end_group(group, || {});
+        end_group(group);
     }
 }
 

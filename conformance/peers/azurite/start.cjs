@@ -4,4 +4,8 @@
 process.stdin.on("end", () => process.exit(0));
 process.stdin.on("error", () => process.exit(0));
 process.stdin.resume();
+// Nothing is kept, so there is nothing to finish: Azurite's own way takes seconds.
+for (const signal of ["SIGINT", "SIGTERM"]) {
+  process.prependListener(signal, () => process.exit(0));
+}
 require(require("node:path").join(process.cwd(), "node_modules/azurite/dist/src/azurite.js"));
