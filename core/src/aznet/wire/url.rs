@@ -272,12 +272,12 @@ fn check_endpoint(address: &str) -> Result<String, Error> {
         return Err(FAULT);
     }
     let (authority, path) = rest.split_once('/').unwrap_or((rest, ""));
-    if authority.is_empty() || authority.starts_with(':') {
-        return Err(FAULT);
-    }
     if authority.contains('@') {
         // Before the host an account key would stand, which is not for dialers.
         return Err(fault("a connection URL names no user"));
+    }
+    if !is_host_and_port(authority) {
+        return Err(FAULT);
     }
     let path = path.trim_end_matches('/');
     let mut endpoint = String::with_capacity(address.len());
@@ -285,10 +285,39 @@ fn check_endpoint(address: &str) -> Result<String, Error> {
     endpoint.push_str("://");
     endpoint.push_str(authority);
     if !path.is_empty() {
+        if !path.split('/').all(is_segment) {
+            return Err(fault("the path of the connection URL is no account"));
+        }
         endpoint.push('/');
         endpoint.push_str(path);
     }
     Ok(endpoint)
+}
+
+fn is_host_and_port(authority: &str) -> bool {
+    // A colon inside brackets belongs to an IPv6 address.
+    let (host, port) = match authority.rsplit_once(':') {
+        Some((host, port)) if !port.ends_with(']') => (host, Some(port)),
+        _ => (authority, None),
+    };
+    let host_is_good = match host.strip_prefix('[') {
+        Some(rest) => rest
+            .strip_suffix(']')
+            .is_some_and(|address| address.parse::<core::net::Ipv6Addr>().is_ok()),
+        None => !host.is_empty() && host.bytes().all(is_plain),
+    };
+    let is_port =
+        |port: &str| port.bytes().all(|byte| byte.is_ascii_digit()) && port.parse::<u16>().is_ok();
+    host_is_good && port.is_none_or(is_port)
+}
+
+/// A part of a path that no HTTP client rewrites.
+fn is_segment(segment: &str) -> bool {
+    !matches!(segment, "" | "." | "..") && segment.bytes().all(is_plain)
+}
+
+fn is_plain(byte: u8) -> bool {
+    byte.is_ascii_alphanumeric() || matches!(byte, b'.' | b'-' | b'_')
 }
 
 /// The value of a parameter; one that is there twice is refused.

@@ -122,6 +122,23 @@ fn the_driver_is_in_the_host_or_in_the_sas() {
 }
 
 #[test]
+fn hosts_of_all_kinds_are_taken() {
+    let both = format!("handshake={}&token={}", b64(ADD), b64(READ));
+    for endpoint in [
+        "https://storage.example.org:8443/account",
+        "http://127.0.0.1:10000/devstoreaccount1",
+        "http://[::1]:10000/devstoreaccount1",
+        "http://[::1]/devstoreaccount1",
+        "HTTPS://localhost",
+    ] {
+        for slash in ["", "/"] {
+            let url = format!("{endpoint}{slash}?{both}");
+            assert_eq!(ConnectionUrl::parse(&url).unwrap().endpoint, endpoint);
+        }
+    }
+}
+
+#[test]
 fn what_is_refused() {
     let (add, read) = (b64(ADD), b64(READ));
     let both = format!("handshake={add}&token={read}");
@@ -132,6 +149,20 @@ fn what_is_refused() {
         format!("ftp://a.blob.core.windows.net?{both}"),
         format!("https://?{both}"),
         format!("https://:80?{both}"),
+        format!("https://h:?{both}"),
+        format!("https://h:65536?{both}"),
+        format!("https://h:+80?{both}"),
+        format!("https://h:80x?{both}"),
+        format!("https://h:80:80?{both}"),
+        format!("https://h%2e?{both}"),
+        format!("https://h\\x?{both}"),
+        format!("http://[::1/a?{both}"),
+        format!("http://[::1]x:80/a?{both}"),
+        format!("http://[nonsense]/a?{both}"),
+        format!("http://::1/a?{both}"),
+        format!("http://h/a/../b?{both}"),
+        format!("http://h//b?{both}"),
+        format!("http://h/a%2fb?{both}"),
         format!("https://user:key@a.blob.core.windows.net?{both}"),
         format!("https://a.blob.core.windows.net?{both}#f"),
         format!("https://a.blob.core.windows.net?{both} "),
