@@ -1,0 +1,101 @@
+//! What can be wrong with an address, a ticket or the environment, and how they are read.
+
+use std::fmt;
+use std::sync::Arc;
+use std::time::Duration;
+
+/// Looks up an environment variable.
+pub type Environment = Arc<dyn Fn(&str) -> Option<String> + Send + Sync>;
+
+/// How addresses and tickets are read.
+#[derive(Clone)]
+pub struct Options {
+    /// Name of the place for handshakes, if not the default. Listeners on one store need names
+    /// of their own.
+    pub handshake: Option<String>,
+    /// Name of the place for answers, if not the default.
+    pub token: Option<String>,
+    /// How long a ticket holds. Default: 24 hours.
+    pub expiry: Duration,
+    /// Send credentials over plain `http` to hosts other than this one. Default: refuse.
+    pub allow_http: bool,
+    /// Where credentials are looked up. Default: the process's environment.
+    pub environment: Environment,
+    /// Numbers the blob carrier plans with; the defaults are for the real service.
+    #[cfg(feature = "azure")]
+    pub blob: stillwire_azure::blob::Limits,
+}
+
+impl Default for Options {
+    fn default() -> Self {
+        Self {
+            handshake: None,
+            token: None,
+            expiry: Duration::from_secs(24 * 3600),
+            allow_http: false,
+            environment: Arc::new(|name| std::env::var(name).ok()),
+            #[cfg(feature = "azure")]
+            blob: stillwire_azure::blob::Limits::default(),
+        }
+    }
+}
+
+impl fmt::Debug for Options {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.debug_struct("Options")
+            .field("handshake", &self.handshake)
+            .field("token", &self.token)
+            .field("expiry", &self.expiry)
+            .field("allow_http", &self.allow_http)
+            .finish_non_exhaustive()
+    }
+}
+
+/// An address or a ticket that cannot be used. Holds no secret: safe to print.
+#[derive(Clone, Debug, PartialEq, Eq)]
+#[non_exhaustive]
+pub enum AddressError {
+    /// The text names no store.
+    Unknown,
+    /// The store exists, but this build or version does not carry it.
+    Unsupported(&'static str),
+    /// The text is no ticket: what is wrong with it.
+    Ticket(&'static str),
+    /// The directory's path cannot be used: what is wrong with it.
+    Path(String),
+    /// The name of a handshake or token place is not allowed.
+    Name(String),
+    /// A credential would go over plain `http` to another machine.
+    Exposed,
+    /// What the Azure driver has against it.
+    #[cfg(feature = "azure")]
+    Azure(stillwire_azure::Error),
+}
+
+impl fmt::Display for AddressError {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        match self {
+            Self::Unknown => f.write_str(
+                "no such store: expected dir:PATH, memory:, azblob or azblob+https://ACCOUNT.blob.core.windows.net",
+            ),
+            Self::Unsupported(name) => write!(f, "{name} is not supported here"),
+            Self::Ticket(what) => write!(f, "not a ticket: {what}"),
+            Self::Path(what) => write!(f, "not a usable directory: {what}"),
+            Self::Name(what) => write!(f, "not a usable name: {what}"),
+            Self::Exposed => f.write_str(
+                "a credential would go over plain http to another machine: use https, or allow http",
+            ),
+            #[cfg(feature = "azure")]
+            Self::Azure(error) => error.fmt(f),
+        }
+    }
+}
+
+impl std::error::Error for AddressError {}
+
+#[cfg(feature = "azure")]
+impl From<stillwire_azure::Error> for AddressError {
+    fn from(error: stillwire_azure::Error) -> Self {
+        Self::Azure(error)
+    }
+}

@@ -1,0 +1,156 @@
+//! Azure blob storage as a carrier.
+
+mod http;
+mod ticket;
+
+pub(crate) use ticket::{Ticket, carrier, open};
+
+use crate::carrier::{Carrier, Outcome, Perform};
+use crate::runtime::Runtime;
+use azure_core::http::policies::Policy;
+use azure_core::http::{HttpClient, Pipeline};
+use futures_util::FutureExt;
+use futures_util::future::{BoxFuture, Either, select};
+use std::fmt;
+use std::sync::Arc;
+use std::time::{SystemTime, UNIX_EPOCH};
+use stillwire_azure::blob::{BlobSession, BlobStore, Exchange};
+use stillwire_azure::{Clock, Credential, Error, Service, SharedKeyPolicy};
+use stillwire_azure::{Step, TransportError};
+use stillwire_core::UnixTime;
+use stillwire_core::aznet::ConnectionId;
+use stillwire_core::aznet::wire::tokens::Grants;
+use stillwire_core::store::{Failure, FailureKind, Profile, Request, Role};
+
+/// The wall clock, for signatures and SAS. Before 1970 it is 1970.
+pub(crate) fn wall_clock() -> UnixTime {
+    let since = SystemTime::now().duration_since(UNIX_EPOCH);
+    let millis = since.map_or(0, |since| since.as_millis());
+    UnixTime::from_millis(u64::try_from(millis).unwrap_or(u64::MAX))
+}
+
+/// Sends what the blob driver asks for through `azure_core`'s pipeline: signed when the store
+/// has an account key, each try on its own, within the request's time.
+#[derive(Clone)]
+pub struct AzureBlob {
+    store: BlobStore,
+    sender: Sender,
+}
+
+#[derive(Clone)]
+struct Sender {
+    pipeline: Arc<Pipeline>,
+    runtime: Arc<dyn Runtime>,
+}
+
+impl AzureBlob {
+    /// A carrier for this store over somebody's HTTP client.
+    ///
+    /// # Errors
+    /// When the store's credential cannot sign what it should.
+    pub fn new(
+        store: BlobStore,
+        client: Arc<dyn HttpClient>,
+        runtime: Arc<dyn Runtime>,
+    ) -> Result<Self, Error> {
+        let mut per_try: Vec<Arc<dyn Policy>> = Vec::new();
+        if let Some(credential @ Credential::SharedKey { .. }) = store.credential() {
+            let clock: Clock = Arc::new(wall_clock);
+            let policy = SharedKeyPolicy::from_credential(Service::Blob, credential, clock)?;
+            per_try.push(Arc::new(policy));
+        }
+        let pipeline = Arc::new(http::pipeline(client, per_try));
+        let sender = Sender { pipeline, runtime };
+        Ok(Self { store, sender })
+    }
+
+    /// The store.
+    pub fn store(&self) -> &BlobStore {
+        &self.store
+    }
+}
+
+impl fmt::Debug for AzureBlob {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        fmt::Debug::fmt(&self.store, f)
+    }
+}
+
+impl Sender {
+    /// Runs one exchange to its end.
+    async fn run(self, mut exchange: Exchange, request: Request) -> Outcome {
+        let mut time = self.runtime.sleep(request.timeout);
+        loop {
+            let http = match exchange.step() {
+                Step::Done(result) => return result,
+                Step::Send(http) => http,
+            };
+            let limit = exchange.body_limit();
+            let sent = http::send(&self.pipeline, http, limit).boxed();
+            let outcome = match select(sent, time).await {
+                Either::Left((outcome, rest)) => {
+                    time = rest;
+                    outcome
+                }
+                Either::Right(((), _)) => {
+                    let secs = request.timeout.as_secs_f32();
+                    let detail = format!("no answer within {secs} s");
+                    time = self.runtime.sleep(request.timeout);
+                    Err(TransportError::sent(FailureKind::TimedOut, detail))
+                }
+            };
+            exchange.handle(outcome);
+        }
+    }
+
+    fn perform(
+        &self,
+        exchange: Result<Exchange, Failure>,
+        request: Request,
+    ) -> BoxFuture<'static, Outcome> {
+        match exchange {
+            Ok(exchange) => self.clone().run(exchange, request).boxed(),
+            Err(failure) => std::future::ready(Err(failure)).boxed(),
+        }
+    }
+}
+
+impl Perform for AzureBlob {
+    fn perform(&self, request: Request) -> BoxFuture<'static, Outcome> {
+        let exchange = self.store.begin(&request, wall_clock());
+        self.sender.perform(exchange, request)
+    }
+}
+
+impl Carrier for AzureBlob {
+    fn profile(&self) -> Profile {
+        self.store.profile()
+    }
+
+    fn session(
+        &self,
+        id: ConnectionId,
+        role: Role,
+        grants: Option<&Grants>,
+    ) -> Result<Arc<dyn Perform>, Failure> {
+        let grants = grants.map(|grants| (grants.req.as_str(), grants.res.as_str()));
+        let session = self.store.session(id, role, grants).map_err(|error| {
+            let detail = format!("the listener's grant for the session: {error}");
+            Failure::new(FailureKind::Malformed, detail)
+        })?;
+        let sender = self.sender.clone();
+        Ok(Arc::new(Session { session, sender }))
+    }
+}
+
+struct Session {
+    session: BlobSession,
+    sender: Sender,
+}
+
+impl Perform for Session {
+    fn perform(&self, request: Request) -> BoxFuture<'static, Outcome> {
+        let exchange = self.session.begin(&request, wall_clock());
+        self.sender.perform(exchange, request)
+    }
+}

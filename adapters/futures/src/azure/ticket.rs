@@ -1,0 +1,261 @@
+//! Azure's addresses and connection URLs.
+
+use super::{AzureBlob, wall_clock};
+use crate::address::{AddressError, Options};
+use crate::carrier::Carrier;
+use crate::platform::Platform;
+use azure_core::http::Url;
+use std::sync::Arc;
+use std::time::Duration;
+use stillwire_azure::address::is_exposed;
+use stillwire_azure::blob::{BlobStore, Limits, Names};
+use stillwire_azure::{Credential, Sas, Service, StoreAddress, environment};
+use stillwire_core::Error;
+use stillwire_core::aznet::wire::url::{ConnectionUrl, Driver, HANDSHAKE, TOKEN};
+use stillwire_core::store::{Failure, FailureKind};
+
+/// Opens an account as a listener does. [`None`] when the address is none of Azure's.
+pub(crate) fn open(address: &str, options: &Options) -> Option<Result<BlobStore, AddressError>> {
+    Some(
+        StoreAddress::parse(address)?
+            .map_err(Into::into)
+            .and_then(|address| {
+                match address.service {
+                    Service::Blob => {}
+                    Service::Queue => return Err(AddressError::Unsupported("azqueue")),
+                    Service::Table => return Err(AddressError::Unsupported("aztable")),
+                }
+                let lookup = |name: &str| (options.environment)(name);
+                let (endpoint, credential) = environment::locate(&address, lookup)?;
+                check(&endpoint, options)?;
+                if let Credential::Sas(_) = credential {
+                    return Err(stillwire_azure::Error::CannotSign.into());
+                }
+                let limits = Limits {
+                    grant_lifetime: options.expiry,
+                    ..options.blob.clone()
+                };
+                let names = names(options)?;
+                Ok(BlobStore::listener(&endpoint, credential, names, limits)?)
+            }),
+    )
+}
+
+fn names(options: &Options) -> Result<Names, AddressError> {
+    let handshake = options.handshake.as_deref().unwrap_or(HANDSHAKE);
+    let token = options.token.as_deref().unwrap_or(TOKEN);
+    Ok(Names::new(handshake, token)?)
+}
+
+fn check(endpoint: &Url, options: &Options) -> Result<(), AddressError> {
+    if is_exposed(endpoint) && !options.allow_http {
+        return Err(AddressError::Exposed);
+    }
+    Ok(())
+}
+
+/// The carrier of a store.
+pub(crate) fn carrier(store: &BlobStore, platform: &Platform) -> Result<Arc<dyn Carrier>, Error> {
+    let client = platform.http.clone();
+    let client = client.ok_or(Error::Misuse("this store needs an HTTP client"))?;
+    let carrier = AzureBlob::new(store.clone(), client, platform.runtime.clone());
+    Ok(Arc::new(carrier.map_err(refused)?))
+}
+
+fn refused(error: stillwire_azure::Error) -> Error {
+    Error::Store(Failure::new(FailureKind::Refused, error.to_string()))
+}
+
+/// A connection URL, and the store it opens.
+#[derive(Clone)]
+pub(crate) struct Ticket {
+    url: ConnectionUrl,
+    store: BlobStore,
+}
+
+impl Ticket {
+    pub(crate) fn parse(text: &str, options: &Options) -> Result<Self, AddressError> {
+        let url = if options.handshake.is_some() || options.token.is_some() {
+            let names = names(options)?;
+            ConnectionUrl::parse_named(text, names.handshake(), names.token())
+        } else {
+            ConnectionUrl::parse(text)
+        };
+        let url = url.map_err(|error| match error {
+            Error::Peer { detail, .. } => AddressError::Ticket(detail),
+            _ => AddressError::Ticket("the connection URL cannot be read"),
+        })?;
+        match url.driver() {
+            Driver::Azblob => {}
+            other => return Err(AddressError::Unsupported(other.name())),
+        }
+        let endpoint = Url::parse(&url.endpoint)
+            .map_err(|_| AddressError::Ticket("its endpoint is no URL"))?;
+        check(&endpoint, options)?;
+        let store = BlobStore::dialer(
+            &endpoint,
+            Sas::parse(&url.handshake)?,
+            Sas::parse(&url.token)?,
+            Names::new(&*url.handshake_name, &*url.token_name)?,
+            options.blob.clone(),
+        )?;
+        Ok(Self { url, store })
+    }
+
+    /// A fresh ticket of a listener's store.
+    pub(crate) fn mint(
+        store: &BlobStore,
+        limits: &Limits,
+        lifetime: Duration,
+    ) -> Result<Self, Error> {
+        let minted = store.ticket(wall_clock(), lifetime).map_err(refused)?;
+        let mut url = ConnectionUrl::new(
+            &minted.endpoint,
+            minted.handshake.expose().to_owned(),
+            minted.token.expose().to_owned(),
+        );
+        minted.names.handshake().clone_into(&mut url.handshake_name);
+        minted.names.token().clone_into(&mut url.token_name);
+        let store = BlobStore::dialer(
+            store.endpoint(),
+            minted.handshake,
+            minted.token,
+            minted.names,
+            limits.clone(),
+        )
+        .map_err(refused)?;
+        Ok(Self { url, store })
+    }
+
+    pub(crate) fn place(&self) -> String {
+        format!("azblob+{}", self.url.endpoint)
+    }
+
+    pub(crate) fn text(&self) -> String {
+        self.url.format().to_string()
+    }
+
+    pub(crate) fn carrier(&self, platform: &Platform) -> Result<Arc<dyn Carrier>, Error> {
+        carrier(&self.store, platform)
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::{Store, Ticket};
+
+    const KEY: &str = "c2VjcmV0";
+
+    fn options(variables: &'static [(&'static str, &'static str)]) -> Options {
+        Options {
+            environment: Arc::new(|name| {
+                let found = variables.iter().find(|(known, _)| *known == name);
+                found.map(|(_, value)| (*value).to_owned())
+            }),
+            ..Options::default()
+        }
+    }
+
+    fn store(address: &str) -> Result<Store, AddressError> {
+        Store::from_address(address, &options(&[("AZURE_STORAGE_KEY", KEY)]))
+    }
+
+    fn ticket_of(address: &str) -> Ticket {
+        store(address).unwrap().ticket().unwrap()
+    }
+
+    #[test]
+    fn a_ticket_is_a_connection_url_and_reads_back() {
+        for address in [
+            "azblob+https://acc.blob.core.windows.net",
+            "azblob+http://127.0.0.1:10000/devstoreaccount1",
+        ] {
+            let ticket = ticket_of(address);
+            let text = ticket.to_string();
+            let endpoint = address.strip_prefix("azblob+").unwrap();
+            assert!(
+                text.starts_with(&format!("{endpoint}?handshake=")),
+                "{text}"
+            );
+            let again: Ticket = text.parse().unwrap();
+            assert_eq!(again.to_string(), text);
+            assert_eq!(again.place(), address);
+            assert!(again.needs_http());
+        }
+    }
+
+    #[test]
+    fn names_of_ones_own_are_found_again() {
+        let options = Options {
+            handshake: Some("hands-7".to_owned()),
+            token: Some("tokens-7".to_owned()),
+            ..options(&[("AZURE_STORAGE_KEY", KEY)])
+        };
+        let store = Store::from_address("azblob+https://acc.blob.core.windows.net", &options);
+        let text = store.unwrap().ticket().unwrap().to_string();
+        assert!(
+            text.contains("?hands-7=") && text.contains("&tokens-7="),
+            "{text}"
+        );
+        let by_permission: Ticket = text.parse().unwrap();
+        assert_eq!(by_permission.to_string(), text);
+        assert_eq!(Ticket::parse(&text, &options).unwrap().to_string(), text);
+        let wrong = Options {
+            token: Some("others".to_owned()),
+            ..options
+        };
+        assert!(Ticket::parse(&text, &wrong).is_err());
+    }
+
+    #[test]
+    fn debug_shows_no_secret() {
+        let ticket = ticket_of("azblob+https://acc.blob.core.windows.net");
+        let text = ticket.to_string();
+        let shown = format!("{ticket:?} {}", ticket.place());
+        assert!(!shown.contains('?') && !shown.contains("sig"), "{shown}");
+        assert!(text.len() > shown.len());
+        let shown = format!("{:?}", store("azblob+https://acc.blob.core.windows.net"));
+        assert!(!shown.contains(KEY), "{shown}");
+    }
+
+    #[test]
+    fn plain_http_to_another_machine_is_refused_unless_allowed() {
+        let address = "azblob+http://10.0.0.1:10000/acc";
+        assert_eq!(store(address).unwrap_err(), AddressError::Exposed);
+        let open = Options {
+            allow_http: true,
+            ..options(&[("AZURE_STORAGE_KEY", KEY)])
+        };
+        let text = Store::from_address(address, &open)
+            .unwrap()
+            .ticket()
+            .unwrap();
+        let text = text.to_string();
+        assert_eq!(text.parse::<Ticket>().unwrap_err(), AddressError::Exposed);
+        assert!(Ticket::parse(&text, &open).is_ok());
+    }
+
+    #[test]
+    fn what_is_not_carried_is_said() {
+        assert_eq!(
+            store("azqueue+https://acc.queue.core.windows.net").unwrap_err(),
+            AddressError::Unsupported("azqueue")
+        );
+        assert_eq!(store("ftp:x").unwrap_err(), AddressError::Unknown);
+        let only_sas = options(&[("AZURE_STORAGE_SAS_TOKEN", "sv=1&sig=SECRET")]);
+        let error = Store::from_address("azblob+https://acc.blob.core.windows.net", &only_sas);
+        assert_eq!(
+            error.unwrap_err(),
+            AddressError::Azure(stillwire_azure::Error::CannotSign)
+        );
+        for text in [
+            "",
+            "hello",
+            "https://acc.blob.core.windows.net",
+            "https://acc.blob.core.windows.net?handshake=x&token=y",
+        ] {
+            assert!(text.parse::<Ticket>().is_err(), "{text}");
+        }
+    }
+}

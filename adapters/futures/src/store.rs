@@ -1,0 +1,132 @@
+//! Stores: where the bytes go, as the listener's side opens them.
+
+use crate::address::{AddressError, Options};
+use crate::carrier::Carrier;
+use crate::listener::Listener;
+use crate::local::Local;
+use crate::platform::Platform;
+use crate::ticket::{self, Ticket};
+use std::fmt;
+use std::sync::Arc;
+use std::time::Duration;
+use stillwire_core::Error;
+use stillwire_core::aznet::{Config, ListenerSecurity};
+use stillwire_core::store::{Operation, Request, RequestId};
+
+#[cfg(feature = "azure")]
+use crate::azure;
+#[cfg(feature = "azure")]
+use stillwire_azure::blob::{BlobStore, Limits};
+
+/// Where the bytes go, as the listener's side opens it: with the account's key, if it has one.
+#[derive(Clone)]
+pub struct Store {
+    kind: Kind,
+    expiry: Duration,
+}
+
+#[derive(Clone)]
+enum Kind {
+    Local(Local),
+    #[cfg(feature = "azure")]
+    Azure(BlobStore, Limits),
+}
+
+impl Store {
+    /// Opens `dir:PATH`, `memory:`, `azblob` or `azblob+https://…`. Nothing is sent yet.
+    ///
+    /// Each `memory:` is a store of its own; its tickets work only as values, within this
+    /// process. A directory that is missing is made when a listener starts.
+    ///
+    /// # Errors
+    /// An address that means nothing, or an environment that holds no credential for it.
+    pub fn from_address(address: &str, options: &Options) -> Result<Self, AddressError> {
+        let expiry = options.expiry;
+        if let Some(local) = Local::from_address(address, options) {
+            let kind = Kind::Local(local?);
+            return Ok(Self { kind, expiry });
+        }
+        #[cfg(feature = "azure")]
+        if let Some(store) = azure::open(address, options) {
+            let kind = Kind::Azure(store?, options.blob.clone());
+            return Ok(Self { kind, expiry });
+        }
+        Err(AddressError::Unknown)
+    }
+
+    /// True when listening takes an HTTP client.
+    pub fn needs_http(&self) -> bool {
+        match &self.kind {
+            Kind::Local(_) => false,
+            #[cfg(feature = "azure")]
+            Kind::Azure(..) => true,
+        }
+    }
+
+    /// A fresh ticket; it holds for the options' `expiry` from now.
+    pub(crate) fn ticket(&self) -> Result<Ticket, Error> {
+        match &self.kind {
+            Kind::Local(local) => Ok(Ticket(ticket::Kind::Local(local.clone()))),
+            #[cfg(feature = "azure")]
+            Kind::Azure(store, limits) => azure::Ticket::mint(store, limits, self.expiry)
+                .map(ticket::Kind::Azure)
+                .map(Ticket),
+        }
+    }
+
+    fn carrier(&self, platform: &Platform) -> Result<Arc<dyn Carrier>, Error> {
+        match &self.kind {
+            Kind::Local(local) => Ok(local.carrier(platform)),
+            #[cfg(feature = "azure")]
+            Kind::Azure(store, _) => azure::carrier(store, platform),
+        }
+    }
+
+    /// Listens; ready when tickets work. Handshakes are remembered at least as long as the
+    /// ticket holds, whatever the configuration says.
+    ///
+    /// # Errors
+    /// [`Error::Store`] when storage refuses or stays out of reach; [`Error::Misuse`] when it
+    /// takes HTTP and the platform has no client.
+    pub async fn listen(
+        &self,
+        platform: &Platform,
+        config: Config,
+    ) -> Result<(Listener, Ticket), Error> {
+        let config = Config {
+            replay_memory: config.replay_memory.max(self.expiry),
+            ..config
+        };
+        let carrier = self.carrier(platform)?;
+        let security = ListenerSecurity::default();
+        let listener = Listener::bind(carrier, security, platform, config).await?;
+        Ok((listener, self.ticket()?))
+    }
+
+    /// Prepares the meeting place and gives a ticket, without listening. Tried once.
+    ///
+    /// # Errors
+    /// As [`Store::listen`].
+    pub async fn prepare(&self, platform: &Platform, config: Config) -> Result<Ticket, Error> {
+        let request = Request {
+            id: RequestId(0),
+            operation: Operation::Prepare,
+            may_have_landed: false,
+            timeout: config.request_timeout,
+        };
+        let carrier = self.carrier(platform)?;
+        carrier.perform(request).await.map_err(Error::Store)?;
+        self.ticket()
+    }
+}
+
+impl fmt::Debug for Store {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        let place = match &self.kind {
+            Kind::Local(local) => local.to_string(),
+            #[cfg(feature = "azure")]
+            Kind::Azure(store, _) => format!("azblob+{}", store.endpoint()),
+        };
+        f.debug_tuple("Store").field(&place).finish()
+    }
+}

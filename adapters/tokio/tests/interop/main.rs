@@ -1,0 +1,12 @@
+//! The unmodified Go aznet on the other end, over a real emulator, in both roles.
+//!
+//! `cargo xtask test` sets the two variables these tests need; without them each says that it was
+//! skipped.
+
+mod go;
+mod hostile;
+mod roles;
+mod scope;
+mod vanish;
+
+pub(crate) use go::Emulator;
