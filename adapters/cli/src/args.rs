@@ -66,10 +66,10 @@ pub struct Global {
     #[arg(long, global = true, value_name = "POLICY", default_value = "balanced")]
     pub poll: Poll,
     /// The driver of a STORE that is a bare URL, or of a TICKET
-    #[arg(long, global = true, value_name = "NAME")]
+    #[arg(long, global = true, hide_short_help = true, value_name = "NAME")]
     pub driver: Option<DriverName>,
     /// Let keys and SAS go over plain http to other hosts
-    #[arg(long, global = true)]
+    #[arg(long, global = true, hide_short_help = true)]
     pub allow_http: bool,
 }
 

@@ -144,8 +144,11 @@ impl Fault {
 
     /// Says which store it was about.
     pub fn over(mut self, store: &str) -> Self {
-        // A line that already names it needs no second mention.
-        if self.code != Code::Interrupted && !self.what.contains(store) {
+        // A line that already names it, or its endpoint, needs no second mention.
+        let endpoint = store
+            .split_once('+')
+            .map_or(store, |(_, endpoint)| endpoint);
+        if self.code != Code::Interrupted && !self.what.contains(endpoint) {
             self.store.get_or_insert_with(|| store.to_owned());
         }
         self

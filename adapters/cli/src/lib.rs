@@ -63,7 +63,7 @@ pub fn main() -> ExitCode {
 }
 
 fn dispatch(cli: Cli) -> Result<(), Fault> {
-    process::start_tracing(cli.global.verbose);
+    process::start_tracing(&cli.global);
     match &cli.verb {
         Verb::Completions(verb) => return verb::completions::run(verb),
         Verb::Man => return verb::man::run(),

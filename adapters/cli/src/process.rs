@@ -1,11 +1,16 @@
 //! The process itself: core dumps, signals, the end of stdout, and what `-v` tells.
 
+use crate::args::Global;
 use crate::exit::{Code, Fault};
 use std::io;
+use std::time::Duration;
 use tokio::sync::watch;
 use tracing_subscriber::filter::{LevelFilter, Targets};
 use tracing_subscriber::layer::SubscriberExt;
 use tracing_subscriber::util::SubscriberInitExt;
+
+/// Signals closer together than this are one.
+const ECHO: Duration = Duration::from_millis(100);
 
 /// Turns core dumps off, before any secret is read: a dump would hold keys.
 pub(crate) fn forbid_core_dumps() -> io::Result<()> {
@@ -34,18 +39,29 @@ pub(crate) fn end_stdout() -> io::Result<()> {
     Ok(())
 }
 
-/// Tells on stderr what our own crates trace; others may print URLs, which hold secrets.
-pub(crate) fn start_tracing(verbose: u8) {
-    let level = match verbose {
-        0 => return,
+/// Tells on stderr what our own crates trace; others may print URLs, which hold secrets. Without
+/// `-v`, only what the user should know.
+pub(crate) fn start_tracing(global: &Global) {
+    let level = match global.verbose {
+        0 if global.quiet => return,
+        0 => LevelFilter::WARN,
         1 => LevelFilter::DEBUG,
         _ => LevelFilter::TRACE,
     };
+    let ours = Targets::new().with_target("stillwire", level);
+    let registry = tracing_subscriber::registry().with(ours);
     let lines = tracing_subscriber::fmt::layer()
         .with_ansi(false)
         .with_writer(io::stderr);
-    let ours = Targets::new().with_target("stillwire", level);
-    tracing_subscriber::registry().with(lines).with(ours).init();
+    if global.json {
+        registry.with(lines.json()).init();
+    } else if global.verbose == 0 {
+        registry
+            .with(lines.without_time().with_target(false))
+            .init();
+    } else {
+        registry.with(lines).init();
+    }
 }
 
 /// Whether the user asked us to stop. Cheap to clone.
@@ -60,6 +76,9 @@ impl Interrupt {
         tokio::spawn(async move {
             signals.next().await;
             let _ = tell.send(true);
+            // One wish may come twice: to us, and to our process group.
+            tokio::time::sleep(ECHO).await;
+            signals.drain();
             signals.next().await;
             std::process::exit(Code::Interrupted as i32);
         });
@@ -110,6 +129,12 @@ impl Signals {
             _ = self.terminate.recv() => {}
         }
     }
+
+    /// Forgets what has come already.
+    fn drain(&mut self) {
+        use futures_util::FutureExt;
+        while self.next().now_or_never().is_some() {}
+    }
 }
 
 #[cfg(not(unix))]
@@ -121,6 +146,9 @@ impl Signals {
     fn new() -> io::Result<Self> {
         Ok(Self)
     }
+
+    #[allow(clippy::unused_self)]
+    fn drain(&mut self) {}
 
     async fn next(&mut self) {
         if tokio::signal::ctrl_c().await.is_err() {

@@ -2,9 +2,12 @@
 
 use crate::exit::Fault;
 use crate::run::{FAREWELL, Run};
+use crate::units;
+use serde_json::json;
 use std::io;
 use std::pin::pin;
-use stillwire_tokio::{Connection, ReadHalf, WriteHalf};
+use std::time::{Duration, Instant};
+use stillwire_tokio::{Connection, ReadHalf, Stats, WriteHalf};
 use tokio::io::{AsyncRead, AsyncReadExt, AsyncWrite, AsyncWriteExt};
 use tokio::time::timeout;
 
@@ -45,10 +48,35 @@ where
     R: AsyncRead + Unpin,
     W: AsyncWrite + Unpin,
 {
+    let started = Instant::now();
     let (mut read, mut write) = connection.split();
     let result = copy_both(run, &mut read, &mut write, local).await;
-    run.totals.add(&write.stats());
+    let stats = write.stats();
+    run.totals.add(&stats);
+    if result.is_ok() {
+        tell_end(run, &stats, started.elapsed());
+    }
     result
+}
+
+fn tell_end(run: &Run, stats: &Stats, time: Duration) {
+    let (sent, received) = (stats.bytes_stored, stats.bytes_received);
+    let json = json!({
+        "event": "closed",
+        "bytes_sent": sent,
+        "bytes_received": received,
+        "seconds": time.as_secs_f64(),
+        "transactions": stats.requests(),
+    });
+    let human = format!(
+        "sent {}, received {} in {}, {}, {}",
+        units::bytes(sent),
+        units::bytes(received),
+        units::seconds(time),
+        units::rate(sent + received, time),
+        units::count(stats.requests(), "transaction"),
+    );
+    run.out.event(&json, &human);
 }
 
 async fn copy_both<R, W>(

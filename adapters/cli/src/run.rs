@@ -10,12 +10,24 @@ use serde_json::json;
 use std::fs::OpenOptions;
 use std::io::Write;
 use std::path::Path;
+use std::pin::pin;
 use std::sync::Arc;
-use std::time::Duration;
+use std::time::{Duration, Instant};
 use stillwire_tokio::{Config, Connection, Dialer, Listener, Options, Store, Ticket};
 
 /// How long a graceful end may take once the user asked for it.
 pub(crate) const FAREWELL: Duration = Duration::from_secs(5);
+
+/// How long a listener that speaks to one dialer waits for it to show that it is alive.
+const PATIENCE: Duration = Duration::from_secs(2);
+/// The same where nothing works before the dialer speaks.
+const FORBEARANCE: Duration = Duration::from_secs(30);
+/// Unconfirmed connections held at once.
+const MOST_WAITING: usize = 64;
+/// Pause between two looks at them.
+const GLANCE: Duration = Duration::from_millis(20);
+/// How long the store may take before we ask it directly what is wrong.
+const SLOW_START: Duration = Duration::from_secs(5);
 
 /// One run of the program.
 #[derive(Clone, Debug)]
@@ -44,10 +56,11 @@ impl Run {
     }
 
     fn options(&self) -> Options {
-        let mut options = Options::default();
-        options.expiry = self.global.expiry;
-        options.allow_http = self.global.allow_http;
-        options
+        Options {
+            expiry: self.global.expiry,
+            allow_http: self.global.allow_http,
+            ..Options::default()
+        }
     }
 
     /// Opens the store at an address; the environment says how.
@@ -147,6 +160,42 @@ impl Run {
         Ok(connection)
     }
 
+    /// Accepts the one connection there shall be: the first whose dialer shows that it is alive,
+    /// so that replayed or forged knocks take nobody's place. Some peers wait for us to speak
+    /// first: where `unconfirmed` is fine, the oldest is taken after a while.
+    pub(crate) async fn accept_one(
+        &self,
+        listener: &mut Listener,
+        unconfirmed: bool,
+    ) -> Result<Connection, Fault> {
+        let patience = if unconfirmed { PATIENCE } else { FORBEARANCE };
+        let mut waiting: Vec<(Instant, Connection)> = Vec::new();
+        let accepting = async {
+            loop {
+                waiting.retain(|(_, connection)| connection.error().is_none());
+                let alive = waiting.iter().position(|(_, c)| c.is_confirmed());
+                let old = waiting
+                    .first()
+                    .is_some_and(|(since, _)| since.elapsed() > patience);
+                if let Some(chosen) = alive.or((old && unconfirmed).then_some(0)) {
+                    return Ok(waiting.swap_remove(chosen).1);
+                }
+                if old {
+                    waiting.remove(0);
+                }
+                tokio::select! {
+                    accepted = listener.accept(), if waiting.len() < MOST_WAITING => {
+                        waiting.push((Instant::now(), accepted?));
+                    }
+                    () = tokio::time::sleep(GLANCE), if !waiting.is_empty() => {}
+                }
+            }
+        };
+        let connection = self.interrupt.or(accepting).await?;
+        self.tell_connected(&connection);
+        Ok(connection)
+    }
+
     fn tell_connected(&self, connection: &Connection) {
         let binding = units::hex(&connection.channel_binding());
         let id = connection.id().to_string();
@@ -188,9 +237,17 @@ impl Run {
 }
 
 impl NamedStore {
-    /// Listens; see [`Run::listen`].
+    /// Listens; see [`Run::listen`]. A store out of reach is given up long before the machine
+    /// would, which must outlast a bad minute of an established connection.
     pub(crate) async fn listen(&self, config: Config) -> Result<Listener, Fault> {
-        let result = self.store.listen(config).await;
+        let mut listening = pin!(self.store.listen(config.clone()));
+        let result = tokio::select! {
+            result = &mut listening => result,
+            () = tokio::time::sleep(SLOW_START) => {
+                self.prepare(config).await?;
+                listening.await
+            }
+        };
         result.map_err(|error| Fault::from(error).over(&self.name))
     }
 

@@ -25,7 +25,7 @@ pub(crate) async fn run(verb: &Listen, run: &Run) -> Result<(), Fault> {
     let mut listener = run.listen(&store, verb.ticket_file.as_deref()).await?;
     let served = match service {
         None => one_on_stdio(&mut listener, run).await,
-        Some(service) if verb.once => match run.accept(&mut listener).await {
+        Some(service) if verb.once => match run.accept_one(&mut listener, true).await {
             Ok(connection) => serve_one(connection, &service, run).await,
             Err(fault) => Err(fault),
         },
@@ -36,7 +36,7 @@ pub(crate) async fn run(verb: &Listen, run: &Run) -> Result<(), Fault> {
 }
 
 async fn one_on_stdio(listener: &mut Listener, run: &Run) -> Result<(), Fault> {
-    let connection = run.accept(listener).await?;
+    let connection = run.accept_one(listener, true).await?;
     relay(run, connection, stdio::local()).await
 }
 

@@ -30,7 +30,7 @@ pub(crate) async fn run(verb: &Recv, run: &Run) -> Result<(), Fault> {
 }
 
 async fn receive(directory: &Directory, listener: &mut Listener, run: &Run) -> Result<(), Fault> {
-    let connection = run.accept(listener).await?;
+    let connection = run.accept_one(listener, false).await?;
     let started = Instant::now();
     let (mut read, mut write) = connection.split();
     let (mut files, mut bytes) = (0, 0);

@@ -1,0 +1,297 @@
+//! What is wrong with what the user or the world gives us: one line and an exit code each.
+
+use crate::snapshots::assert_snapshot;
+use crate::support::{ACCOUNT, Input, KEY, Place, noise, run, start, stillwire, wait_for};
+use std::fs;
+use std::path::{Path, PathBuf};
+use std::time::{Duration, Instant};
+
+/// A snapshot's name, arguments, environment.
+type Case<'a> = (&'a str, &'a [&'a str], &'a [(&'a str, &'a str)]);
+
+/// Two SAS of no account, expired long ago, as a ticket to `host`.
+fn ticket_to(host: &str) -> String {
+    let handshake = "c3Y9MjAyMS0xMi0wMiZzcj1jJnNlPTIwMjEtMDEtMDFUMDA6MDA6MDBaJnNwPWFjdyZzaWc9YQ==";
+    let token = "c3Y9MjAyMS0xMi0wMiZzcj1jJnNlPTIwMjEtMDEtMDFUMDA6MDA6MDBaJnNwPXJsJnNpZz1hYQ==";
+    format!("{host}?handshake={handshake}&token={token}")
+}
+
+/// Runs in an empty directory, so that lines hold no path of this machine.
+fn told(arguments: &[&str], environment: &[(&str, &str)]) -> String {
+    let place = Place::directory();
+    fs::create_dir(place.path("folder")).unwrap();
+    place.write("file", b"file");
+    let mut command = stillwire(arguments);
+    command
+        .envs(environment.iter().copied())
+        .current_dir(place.dir.path());
+    let done = run(command, Input::Nothing);
+    assert!(done.stdout.is_empty(), "{arguments:?}");
+    assert!(!done.stderr.contains("sig="), "{}", done.stderr);
+    format!("exit {}\n{}", done.code.unwrap(), done.stderr)
+}
+
+#[test]
+fn mistakes_are_one_line_and_a_code() {
+    let account = [
+        ("AZURE_STORAGE_ACCOUNT", ACCOUNT),
+        ("AZURE_STORAGE_KEY", KEY),
+    ];
+    let exposed = ticket_to("http://10.1.2.3:10000/acc");
+    let elsewhere = ticket_to("http://127.0.0.1:9/acc");
+    let cases: &[Case] = &[
+        ("usage-verb", &["lisen", "dir:x"], &[]),
+        ("usage-option", &["dial", "--frob"], &[]),
+        ("usage-two-tickets", &["dial", &elsewhere, &elsewhere], &[]),
+        (
+            "usage-expiry",
+            &["ticket", "dir:x", "--expiry", "soon"],
+            &[],
+        ),
+        (
+            "usage-driver",
+            &["dial", "stillwire:dir:/x", "--driver", "azblob"],
+            &[],
+        ),
+        ("store-unknown", &["listen", "ftp://x"], &[]),
+        ("store-memory", &["listen", "memory:"], &[]),
+        ("store-no-account", &["listen", "azblob"], &[]),
+        (
+            "store-exposed",
+            &["listen", "azblob+http://10.1.2.3:10000/devstoreaccount1"],
+            &account,
+        ),
+        (
+            "store-name",
+            &["listen", "azblob", "--handshake", "Upper"],
+            &account,
+        ),
+        (
+            "store-bad-key",
+            &["listen", "azblob"],
+            &[
+                ("AZURE_STORAGE_ACCOUNT", "acc"),
+                ("AZURE_STORAGE_KEY", "s3cret!"),
+            ],
+        ),
+        (
+            "store-bad-connection-string",
+            &["listen", "azblob"],
+            &[("AZURE_STORAGE_CONNECTION_STRING", "s3cret")],
+        ),
+        ("ticket-missing", &["dial"], &[]),
+        ("ticket-text", &["dial", "no ticket"], &[]),
+        (
+            "ticket-base64",
+            &[
+                "dial",
+                "https://a.blob.core.windows.net?handshake=x&token=y",
+            ],
+            &[],
+        ),
+        ("ticket-exposed", &["dial", &exposed], &[]),
+        (
+            "ticket-file-missing",
+            &["dial", "--ticket-file", "absent"],
+            &[],
+        ),
+        ("ticket-only", &["send", &elsewhere], &[]),
+        ("file-missing", &["send", &elsewhere, "absent"], &[]),
+        ("file-directory", &["send", &elsewhere, "folder"], &[]),
+        ("file-twice", &["send", &elsewhere, "file", "./file"], &[]),
+        ("recv-into-a-file", &["recv", "dir:store", "file/x"], &[]),
+        ("demo-file-missing", &["demo", "--file", "absent"], &[]),
+        (
+            "ticket-file-unwritable",
+            &["listen", "dir:store", "--ticket-file", "absent/t"],
+            &[],
+        ),
+    ];
+    for (name, arguments, environment) in cases {
+        let text = told(arguments, environment);
+        assert_eq!(text.lines().count(), 2, "{name}: {text}");
+        assert!(!text.contains("s3cret"), "{name}: {text}");
+        assert_snapshot(&format!("bad-{name}.txt"), &text);
+    }
+}
+
+#[test]
+fn errors_as_json_are_one_object() {
+    let done = run(stillwire(["dial", "--json", "no ticket"]), Input::Nothing).expect(2);
+    let json: serde_json::Value = serde_json::from_str(&done.stderr).unwrap();
+    assert_eq!(json["event"], "error");
+    assert_eq!(json["code"], 2);
+    assert_eq!(json["kind"], "usage");
+    assert!(
+        json["message"]
+            .as_str()
+            .unwrap()
+            .starts_with("not a ticket")
+    );
+}
+
+#[test]
+fn plain_http_is_allowed_when_asked_for() {
+    // TEST-NET-1: nobody is there, so the time-out is what comes instead of the refusal.
+    let ticket = ticket_to("http://192.0.2.1/acc");
+    let mut dialer = start(stillwire(["dial", &ticket, "--allow-http"]), Input::Nothing);
+    std::thread::sleep(Duration::from_secs(1));
+    assert!(dialer.is_running());
+    run(stillwire(["dial", &ticket]), Input::Nothing).expect(2);
+}
+
+#[test]
+fn a_listener_without_its_store_gives_up_soon() {
+    let mut command = stillwire(["listen", "azblob+http://127.0.0.1:1/devstoreaccount1"]);
+    command.envs([
+        ("AZURE_STORAGE_ACCOUNT", ACCOUNT),
+        ("AZURE_STORAGE_KEY", KEY),
+    ]);
+    let asked = Instant::now();
+    let done = run(command, Input::Nothing).expect(4);
+    assert!(
+        asked.elapsed() < Duration::from_secs(20),
+        "{:?}",
+        asked.elapsed()
+    );
+    assert!(
+        done.last_line().contains("127.0.0.1:1/devstoreaccount1"),
+        "{}",
+        done.stderr
+    );
+    assert!(done.last_line().contains("refused"), "{}", done.stderr);
+}
+
+#[test]
+fn a_dialer_without_its_store_times_out_in_one_line() {
+    let ticket = ticket_to("http://127.0.0.1:1/acc");
+    let done = run(stillwire(["dial", "-q", &ticket]), Input::Nothing).expect(4);
+    assert_eq!(done.stderr.lines().count(), 1, "{}", done.stderr);
+    assert!(done.stderr.contains("127.0.0.1:1/acc"), "{}", done.stderr);
+    assert!(!done.stderr.contains("sig="), "{}", done.stderr);
+}
+
+#[test]
+fn a_ticket_of_a_listener_that_is_gone_times_out() {
+    let place = Place::directory();
+    let store = format!("dir:{}", place.path("store").display());
+    let done = run(stillwire(["ticket", &store]), Input::Nothing).expect(0);
+    let ticket = String::from_utf8(done.stdout).unwrap();
+    let done = run(stillwire(["dial", "-q", ticket.trim()]), Input::Nothing).expect(4);
+    assert!(
+        done.last_line().contains("is the listener running"),
+        "{}",
+        done.stderr
+    );
+    assert!(done.last_line().contains("(store dir:"), "{}", done.stderr);
+}
+
+#[cfg(unix)]
+#[test]
+fn a_ticket_file_is_for_its_owner_only() {
+    use std::os::unix::fs::PermissionsExt;
+    let place = Place::directory();
+    let old = place.write("ticket", b"an old one, for everybody");
+    fs::set_permissions(&old, fs::Permissions::from_mode(0o644)).unwrap();
+    let listener = start(place.listening("listen", &[]), Input::Nothing);
+    wait_for(|| old.exists());
+    let mode = fs::metadata(&old).unwrap().permissions().mode();
+    assert_eq!(mode & 0o777, 0o600);
+    drop(listener);
+}
+
+#[cfg(target_os = "linux")]
+#[test]
+fn core_dumps_are_off() {
+    let place = Place::directory();
+    let listener = start(place.listening("listen", &[]), Input::Nothing);
+    wait_for(|| place.path("ticket").exists());
+    let limits = fs::read_to_string(format!("/proc/{}/limits", listener.id())).unwrap();
+    let core = limits
+        .lines()
+        .find(|line| line.starts_with("Max core file size"));
+    let numbers: Vec<_> = core.unwrap().split_whitespace().skip(4).take(2).collect();
+    assert_eq!(numbers, ["0", "0"]);
+}
+
+/// Every file under a directory, sub-directories included.
+fn files_under(directory: &Path) -> Vec<PathBuf> {
+    let mut files = Vec::new();
+    // What is listed may be gone a moment later.
+    for entry in fs::read_dir(directory).into_iter().flatten().flatten() {
+        let path = entry.path();
+        if path.is_dir() {
+            files.extend(files_under(&path));
+        } else {
+            files.push(path);
+        }
+    }
+    files
+}
+
+#[test]
+fn a_store_that_vanishes_mid_stream_is_an_error_on_both_sides() {
+    let place = Place::directory();
+    let listener = start(place.listening("listen", &["-q"]), Input::Open);
+    let mut dialer = start(place.dialing("dial", &["-q"]), Input::Open);
+    let mut stdin = dialer.stdin();
+    std::io::Write::write_all(&mut stdin, &noise(10_000)).unwrap();
+    let store = place.path("store");
+    wait_for(|| {
+        files_under(&store)
+            .iter()
+            .any(|f| fs::metadata(f).is_ok_and(|m| m.len() > 10_000))
+    });
+    fs::remove_dir_all(&store).unwrap();
+    std::io::Write::write_all(&mut stdin, &noise(10_000)).unwrap();
+    let dialed = dialer.finish();
+    assert!(
+        matches!(dialed.code, Some(1 | 4 | 5)),
+        "{:?}: {}",
+        dialed.code,
+        dialed.stderr
+    );
+    assert_eq!(dialed.stderr.lines().count(), 1, "{}", dialed.stderr);
+    drop((listener, stdin));
+}
+
+#[test]
+fn a_wrong_key_and_an_expired_ticket_are_refused() {
+    let Some(place) = Place::azurite() else {
+        return;
+    };
+    let mut wrong = place.listening("listen", &[]);
+    wrong.env("AZURE_STORAGE_KEY", "bm90IHRoZSBrZXk=");
+    let done = run(wrong, Input::Nothing).expect(3);
+    assert!(
+        done.last_line().contains("the key is not that of account"),
+        "{}",
+        done.stderr
+    );
+
+    let listener = start(
+        place.listening("listen", &["--expiry", "1s"]),
+        Input::Nothing,
+    );
+    wait_for(|| place.path("ticket").exists());
+    std::thread::sleep(Duration::from_secs(3));
+    let done = run(place.dialing("dial", &["-q"]), Input::Nothing).expect(3);
+    assert!(done.last_line().contains("expired"), "{}", done.stderr);
+    assert_eq!(done.stderr.lines().count(), 1, "{}", done.stderr);
+    drop(listener);
+}
+
+#[test]
+fn a_ticket_of_another_account_is_refused() {
+    let Some(endpoint) = std::env::var("STILLWIRE_AZURITE_BLOB").ok() else {
+        eprintln!("skipped: STILLWIRE_AZURITE_BLOB is not set");
+        return;
+    };
+    let done = run(
+        stillwire(["dial", "-q", &ticket_to(&endpoint)]),
+        Input::Nothing,
+    )
+    .expect(3);
+    assert_eq!(done.stderr.lines().count(), 1, "{}", done.stderr);
+    assert!(!done.stderr.contains("sig="), "{}", done.stderr);
+}

@@ -1,0 +1,11 @@
+//! The program as its users meet it: real processes, over a directory and, when
+//! `STILLWIRE_AZURITE_BLOB` names an emulator's blob endpoint, over blob storage.
+
+mod bad_input;
+mod files;
+mod forwarding;
+mod interrupts;
+mod printed;
+mod snapshots;
+mod streams;
+mod support;

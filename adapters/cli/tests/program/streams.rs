@@ -1,0 +1,130 @@
+//! `listen` and `dial` on standard streams, and `--echo`.
+
+use crate::support::{Input, Place, noise, run, start, wait_for};
+use std::io::Write;
+
+fn raw_streams_both_ways(place: &Place) {
+    let (up, down) = (noise(5_000_003), noise(1_000_001));
+    let listener = start(place.listening("listen", &[]), Input::Bytes(down.clone()));
+    let dialer = run(
+        place.dialing("dial", &["--stats"]),
+        Input::Bytes(up.clone()),
+    )
+    .expect(0);
+    let listened = listener.finish().expect(0);
+    assert!(dialer.stdout == down, "the dialer got something else");
+    assert!(listened.stdout == up, "the listener got something else");
+    let stats: serde_json::Value = serde_json::from_str(dialer.last_line()).unwrap();
+    assert_eq!(stats["bytes_sent"], up.len());
+    assert_eq!(stats["bytes_received"], down.len());
+}
+
+fn one_way_each_way(place: &Place) {
+    let data = noise(3_000_000);
+    let listener = start(place.listening("listen", &[]), Input::Nothing);
+    run(place.dialing("dial", &[]), Input::Bytes(data.clone())).expect(0);
+    assert!(listener.finish().expect(0).stdout == data);
+
+    let listener = start(place.listening("listen", &[]), Input::Bytes(data.clone()));
+    let dialer = run(place.dialing("dial", &[]), Input::Nothing).expect(0);
+    assert!(dialer.stdout == data);
+    assert!(listener.finish().expect(0).stdout.is_empty());
+}
+
+fn many_echoes_at_once(place: &Place) {
+    let listener = start(place.listening("listen", &["--echo"]), Input::Nothing);
+    let dialers: Vec<_> = [0, 1, 100_000, 2_000_000]
+        .into_iter()
+        .map(|bytes| {
+            let data = noise(bytes);
+            let input = Input::Bytes(data.clone());
+            (data, start(place.dialing("dial", &["-q"]), input))
+        })
+        .collect();
+    for (data, dialer) in dialers {
+        assert!(dialer.finish().expect(0).stdout == data);
+    }
+    #[cfg(unix)]
+    {
+        listener.signal(rustix::process::Signal::TERM);
+        listener.finish().expect(130);
+    }
+}
+
+#[test]
+fn raw_streams_over_a_directory() {
+    raw_streams_both_ways(&Place::directory());
+    one_way_each_way(&Place::directory());
+}
+
+#[test]
+fn raw_streams_over_blobs() {
+    let Some(place) = Place::azurite() else {
+        return;
+    };
+    raw_streams_both_ways(&place);
+    one_way_each_way(&place);
+}
+
+#[test]
+fn echoes_over_a_directory() {
+    many_echoes_at_once(&Place::directory());
+}
+
+#[test]
+fn echoes_over_blobs() {
+    let Some(place) = Place::azurite() else {
+        return;
+    };
+    many_echoes_at_once(&place);
+}
+
+#[test]
+fn once_serves_one_connection_and_ends() {
+    let place = Place::directory();
+    let listener = start(
+        place.listening("listen", &["--echo", "--once"]),
+        Input::Nothing,
+    );
+    let dialer = run(place.dialing("dial", &[]), Input::Bytes(b"once".to_vec())).expect(0);
+    assert_eq!(dialer.stdout, b"once");
+    listener.finish().expect(0);
+}
+
+#[test]
+fn our_output_ends_with_the_peers_stream_while_we_may_still_write() {
+    let place = Place::directory();
+    let mut listener = start(place.listening("listen", &[]), Input::Open);
+    let mut dialer = start(place.dialing("dial", &[]), Input::Nothing);
+    // The dialer's direction has ended; the listener's has not.
+    let mut stdin = listener.stdin();
+    stdin.write_all(b"late").unwrap();
+    std::thread::sleep(std::time::Duration::from_millis(1500));
+    assert!(listener.is_running() && dialer.is_running());
+    stdin.write_all(b" but whole").unwrap();
+    drop(stdin);
+    assert_eq!(dialer.finish().expect(0).stdout, b"late but whole");
+    listener.finish().expect(0);
+}
+
+#[test]
+fn a_reader_that_has_enough_is_no_error() {
+    let place = Place::directory();
+    let listener = start(
+        place.listening("listen", &[]),
+        Input::Bytes(noise(4_000_000)),
+    );
+    let mut dialer = place.dialing("dial", &["-q"]);
+    let mut child = dialer
+        .stdin(std::process::Stdio::null())
+        .stdout(std::process::Stdio::piped())
+        .stderr(std::process::Stdio::piped())
+        .spawn()
+        .unwrap();
+    drop(child.stdout.take());
+    wait_for(|| child.try_wait().unwrap().is_some());
+    let done = child.wait_with_output().unwrap();
+    assert_eq!(done.status.code(), Some(0));
+    assert_eq!(String::from_utf8(done.stderr).unwrap(), "");
+    drop(listener);
+}

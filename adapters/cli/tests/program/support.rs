@@ -1,0 +1,285 @@
+//! Processes with a time limit, and places where two of them can meet.
+
+use std::ffi::OsStr;
+use std::fs;
+use std::io::{Read, Write};
+use std::path::{Path, PathBuf};
+use std::process::{Child, Command, Stdio};
+use std::sync::atomic::{AtomicU32, Ordering};
+use std::thread::{self, JoinHandle};
+use std::time::{Duration, Instant};
+use tempfile::TempDir;
+
+/// How long anything in these tests may take.
+pub(crate) const LIMIT: Duration = Duration::from_secs(90);
+
+/// The emulator's published account and key.
+pub(crate) const ACCOUNT: &str = "devstoreaccount1";
+pub(crate) const KEY: &str =
+    "Eby8vdM02xNOcqFlqUwJPLlmEtlCDXJ1OUzFT50uSRZ6IFsuFq2UVErCz4I6tq/K1SZFPTOtr/KBHBeksoGMGw==";
+
+/// The program, with nothing of our own environment that it would listen to.
+pub(crate) fn stillwire<S: AsRef<OsStr>>(arguments: impl IntoIterator<Item = S>) -> Command {
+    let mut command = Command::new(env!("CARGO_BIN_EXE_stillwire"));
+    for (name, _) in std::env::vars_os() {
+        let name = name.to_string_lossy().into_owned();
+        let heard = ["AZURE_", "STILLWIRE_", "COLUMNS", "LINES", "NO_COLOR"];
+        if heard.iter().any(|prefix| name.starts_with(prefix)) {
+            command.env_remove(name);
+        }
+    }
+    command.args(arguments);
+    command
+}
+
+/// What a process did.
+#[derive(Debug)]
+pub(crate) struct Done {
+    pub(crate) code: Option<i32>,
+    pub(crate) stdout: Vec<u8>,
+    pub(crate) stderr: String,
+}
+
+impl Done {
+    #[track_caller]
+    pub(crate) fn expect(self, code: i32) -> Self {
+        assert_eq!(self.code, Some(code), "stderr: {}", self.stderr);
+        self
+    }
+
+    /// The last line on stderr: the error, if there was one.
+    pub(crate) fn last_line(&self) -> &str {
+        self.stderr.trim_end().lines().last().unwrap_or_default()
+    }
+}
+
+/// A running process; killed when the test is over before it is.
+pub(crate) struct Running {
+    child: Child,
+    stdout: Option<JoinHandle<Vec<u8>>>,
+    stderr: Option<JoinHandle<Vec<u8>>>,
+    started: Instant,
+}
+
+/// What a process reads.
+pub(crate) enum Input {
+    Nothing,
+    Bytes(Vec<u8>),
+    /// Stays open for as long as the process runs.
+    Open,
+}
+
+pub(crate) fn start(mut command: Command, input: Input) -> Running {
+    let stdin = if matches!(input, Input::Nothing) {
+        Stdio::null()
+    } else {
+        Stdio::piped()
+    };
+    let mut child = command
+        .stdin(stdin)
+        .stdout(Stdio::piped())
+        .stderr(Stdio::piped())
+        .spawn()
+        .unwrap();
+    if let Input::Bytes(bytes) = input {
+        let mut stdin = child.stdin.take().unwrap();
+        // The process may end before it has read everything.
+        thread::spawn(move || drop(stdin.write_all(&bytes)));
+    }
+    let stdout = child.stdout.take().map(read_all);
+    let stderr = child.stderr.take().map(read_all);
+    Running {
+        child,
+        stdout,
+        stderr,
+        started: Instant::now(),
+    }
+}
+
+pub(crate) fn run(command: Command, input: Input) -> Done {
+    start(command, input).finish()
+}
+
+fn read_all(mut from: impl Read + Send + 'static) -> JoinHandle<Vec<u8>> {
+    thread::spawn(move || {
+        let mut bytes = Vec::new();
+        let _ = from.read_to_end(&mut bytes);
+        bytes
+    })
+}
+
+impl Running {
+    /// Waits for the end.
+    #[track_caller]
+    pub(crate) fn finish(mut self) -> Done {
+        let status = loop {
+            if let Some(status) = self.child.try_wait().unwrap() {
+                break status;
+            }
+            if self.started.elapsed() > LIMIT {
+                self.child.kill().unwrap();
+                let stderr = self.stderr.take().unwrap().join().unwrap();
+                panic!(
+                    "no end within {LIMIT:?}: {}",
+                    String::from_utf8_lossy(&stderr)
+                );
+            }
+            thread::sleep(Duration::from_millis(10));
+        };
+        let stdout = self.stdout.take().unwrap().join().unwrap();
+        let stderr = self.stderr.take().unwrap().join().unwrap();
+        Done {
+            code: status.code(),
+            stdout,
+            stderr: String::from_utf8(stderr).unwrap(),
+        }
+    }
+
+    pub(crate) fn is_running(&mut self) -> bool {
+        self.child.try_wait().unwrap().is_none()
+    }
+
+    /// Takes the process's stdin, to close it or to write to it.
+    pub(crate) fn stdin(&mut self) -> std::process::ChildStdin {
+        self.child.stdin.take().unwrap()
+    }
+
+    #[cfg(target_os = "linux")]
+    pub(crate) fn id(&self) -> u32 {
+        self.child.id()
+    }
+
+    #[cfg(unix)]
+    pub(crate) fn signal(&self, signal: rustix::process::Signal) {
+        let id = i32::try_from(self.child.id()).unwrap();
+        let id = rustix::process::Pid::from_raw(id).unwrap();
+        rustix::process::kill_process(id, signal).unwrap();
+    }
+}
+
+impl Drop for Running {
+    fn drop(&mut self) {
+        let _ = self.child.kill();
+        let _ = self.child.wait();
+    }
+}
+
+/// Where a listener and a dialer meet, and room for files.
+pub(crate) struct Place {
+    pub(crate) dir: TempDir,
+    store: Vec<String>,
+    env: Vec<(&'static str, String)>,
+}
+
+impl Place {
+    pub(crate) fn directory() -> Self {
+        let dir = TempDir::new().unwrap();
+        let store = format!("dir:{}", dir.path().join("store").display());
+        Self {
+            dir,
+            store: vec![store],
+            env: Vec::new(),
+        }
+    }
+
+    /// [`None`], said aloud, without an emulator. Names are nobody else's.
+    pub(crate) fn azurite() -> Option<Self> {
+        static NUMBER: AtomicU32 = AtomicU32::new(0);
+        let Ok(endpoint) = std::env::var("STILLWIRE_AZURITE_BLOB") else {
+            eprintln!("skipped: STILLWIRE_AZURITE_BLOB is not set");
+            return None;
+        };
+        let number = NUMBER.fetch_add(1, Ordering::Relaxed);
+        let unique = format!("{}-{number}", std::process::id());
+        let mut store = vec![format!("azblob+{endpoint}")];
+        store.extend(["--handshake".to_owned(), format!("handshake-{unique}")]);
+        store.extend(["--token".to_owned(), format!("token-{unique}")]);
+        Some(Self {
+            dir: TempDir::new().unwrap(),
+            store,
+            env: vec![
+                ("AZURE_STORAGE_ACCOUNT", ACCOUNT.to_owned()),
+                ("AZURE_STORAGE_KEY", KEY.to_owned()),
+            ],
+        })
+    }
+
+    pub(crate) fn path(&self, name: &str) -> PathBuf {
+        self.dir.path().join(name)
+    }
+
+    pub(crate) fn write(&self, name: &str, bytes: &[u8]) -> PathBuf {
+        let path = self.path(name);
+        fs::write(&path, bytes).unwrap();
+        path
+    }
+
+    /// A verb that listens here; its ticket goes to the file `ticket`.
+    pub(crate) fn listening(&self, verb: &str, arguments: &[&str]) -> Command {
+        let _ = fs::remove_file(self.path("ticket"));
+        let mut command = stillwire([verb]);
+        command
+            .args(&self.store)
+            .args(arguments)
+            .arg("--ticket-file")
+            .arg(self.path("ticket"))
+            .envs(self.env.iter().map(|(name, value)| (name, value)));
+        command
+    }
+
+    /// A verb that dials whoever listens here. It needs no key.
+    pub(crate) fn dialing(&self, verb: &str, arguments: &[&str]) -> Command {
+        let mut command = stillwire([verb]);
+        command
+            .arg("--ticket-file")
+            .arg(self.ticket())
+            .args(arguments)
+            .current_dir(self.dir.path());
+        command
+    }
+
+    /// Waits for the ticket file.
+    #[track_caller]
+    fn ticket(&self) -> PathBuf {
+        let path = self.path("ticket");
+        wait_for(|| path.exists());
+        path
+    }
+
+    /// Names in a directory here.
+    pub(crate) fn names(&self, directory: &str) -> Vec<String> {
+        names(&self.path(directory))
+    }
+}
+
+pub(crate) fn names(directory: &Path) -> Vec<String> {
+    let mut names: Vec<_> = fs::read_dir(directory)
+        .unwrap()
+        .map(|entry| entry.unwrap().file_name().into_string().unwrap())
+        .collect();
+    names.sort();
+    names
+}
+
+#[track_caller]
+pub(crate) fn wait_for(mut done: impl FnMut() -> bool) {
+    let started = Instant::now();
+    while !done() {
+        assert!(started.elapsed() < LIMIT, "nothing within {LIMIT:?}");
+        thread::sleep(Duration::from_millis(10));
+    }
+}
+
+/// Bytes that no zero run or repetition could stand in for.
+pub(crate) fn noise(bytes: usize) -> Vec<u8> {
+    let mut state = 0x1234_5678_9ABC_DEF1_u64;
+    let mut noise = Vec::with_capacity(bytes + 8);
+    while noise.len() < bytes {
+        state ^= state << 13;
+        state ^= state >> 7;
+        state ^= state << 17;
+        noise.extend(state.to_le_bytes());
+    }
+    noise.truncate(bytes);
+    noise
+}
