@@ -11,6 +11,7 @@ use stillwire_core::aznet::{
 };
 use stillwire_core::store::{Failure, Operation, Reply, Request, RequestId, Role};
 use stillwire_core::{Channel, Error, Input, Instant, Machine, Output};
+use stillwire_local::{MemorySession, MemoryStore};
 
 /// Outputs drained in one go, past which a machine never waits.
 const ENDLESS: u32 = 10_000;
@@ -20,6 +21,28 @@ const ENDLESS: u32 = 10_000;
 pub(crate) enum Carrier {
     Store(BlobStore),
     Session(BlobSession),
+    Memory(MemoryStore, Option<MemorySession>),
+}
+
+impl Carrier {
+    /// The carrier of an established connection.
+    pub(crate) fn session(
+        &self,
+        id: ConnectionId,
+        role: Role,
+        grants: Option<(&str, &str)>,
+    ) -> Result<Self, Violation> {
+        Ok(match self {
+            Self::Store(store) => {
+                let session = store.session(id, role, grants);
+                Self::Session(
+                    session.map_err(|e| Violation::new("grants can be used", e.to_string()))?,
+                )
+            }
+            Self::Memory(store, _) => Self::Memory(store.clone(), Some(store.session(id, role))),
+            Self::Session(_) => self.clone(),
+        })
+    }
 }
 
 /// An established connection and who uses it.
@@ -300,7 +323,7 @@ impl World {
                 Drained::Store(request) => self.request(index, actor, &request)?,
                 Drained::Connection(event) => self.connection_event(index, actor, event)?,
                 Drained::Dialer(event) => self.dialer_event(actor, event)?,
-                Drained::Listener(event) => self.listener_event(event)?,
+                Drained::Listener(event) => self.listener_event(&actor.carrier, event)?,
                 Drained::Transmit => {
                     return Err(Violation::new("a carried machine transmits nothing", ""));
                 }
@@ -363,7 +386,12 @@ impl World {
             };
             format!("actor {index} {:?}: {what}", request.id)
         });
-        self.launch(index, actor.host, &actor.carrier, request, block);
+        if let Carrier::Memory(store, session) = &actor.carrier {
+            let owner = actor.connection();
+            self.send_errand(index, owner, (store, session.as_ref()), request, block);
+        } else {
+            self.launch(index, actor.host, &actor.carrier, request, block);
+        }
         Ok(())
     }
 

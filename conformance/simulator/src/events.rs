@@ -3,7 +3,6 @@
 use crate::Violation;
 use crate::actor::{Actor, Carrier, Kind, Linked};
 use crate::world::{Event, World};
-use stillwire_azure::blob::BlobSession;
 use stillwire_core::aznet::{Connection, ConnectionEvent, DialerEvent, ListenerEvent};
 use stillwire_core::store::Role;
 
@@ -57,20 +56,19 @@ impl World {
             DialerEvent::Connected(connected) => {
                 let (connection, grants) = (connected.connection, connected.grants);
                 let id = connection.id();
-                let Carrier::Store(store) = &actor.carrier else {
-                    return Ok(());
-                };
                 let grants = Some((grants.req.as_str(), grants.res.as_str()));
-                let session = store.session(id, Role::Dialer, grants);
-                let session = session
-                    .map_err(|error| Violation::new("grants can be used", error.to_string()))?;
-                self.link(actor.host, connection, session)?;
+                let carrier = actor.carrier.session(id, Role::Dialer, grants)?;
+                self.link(actor.host, connection, carrier)?;
             }
         }
         Ok(())
     }
 
-    pub(crate) fn listener_event(&mut self, event: ListenerEvent) -> Result<(), Violation> {
+    pub(crate) fn listener_event(
+        &mut self,
+        carrier: &Carrier,
+        event: ListenerEvent,
+    ) -> Result<(), Violation> {
         self.audit.note(&[8]);
         match event {
             ListenerEvent::Ready => self.ready = true,
@@ -82,11 +80,8 @@ impl World {
                         id.to_string(),
                     ));
                 }
-                let session = self.store.session(id, Role::Listener, None);
-                let session = session.map_err(|error| {
-                    Violation::new("a session can be opened", error.to_string())
-                })?;
-                self.link(0, *connection, session)?;
+                let carrier = carrier.session(id, Role::Listener, None)?;
+                self.link(0, *connection, carrier)?;
             }
             ListenerEvent::Rejected { name, error } => {
                 self.audit
@@ -119,7 +114,7 @@ impl World {
         &mut self,
         host: usize,
         connection: Connection,
-        session: BlobSession,
+        carrier: Carrier,
     ) -> Result<(), Violation> {
         let (id, role) = (connection.id(), connection.role());
         let binding = connection.channel_binding();
@@ -142,7 +137,7 @@ impl World {
             aborted: false,
         };
         let kind = Kind::Connection(Box::new(linked));
-        let index = self.enter(Actor::new(host, kind, Carrier::Session(session)));
+        let index = self.enter(Actor::new(host, kind, carrier));
         self.audit
             .line(self.now, || format!("actor {index}: {role:?} of {id}"));
         if let Some((after, how)) = leave {

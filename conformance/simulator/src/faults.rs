@@ -71,11 +71,8 @@ impl Faults {
         }
     }
 
-    pub(crate) fn fate(&self, now: u64, call: &Call, dialer: bool, rng: &mut Rng) -> Fate {
-        let verb = call.verb();
-        if dialer && now < self.late_blobs && is_session(call) {
-            return Fate::Absurd(404, "BlobNotFound");
-        }
+    /// What may happen to any operation on any store.
+    pub(crate) fn errand(&self, now: u64, rng: &mut Rng) -> Fate {
         if now >= self.until {
             return Fate::Served;
         }
@@ -102,6 +99,21 @@ impl Faults {
                 landed: rng.chance(400),
                 retry_after: rng.chance(200),
             };
+        }
+        Fate::Served
+    }
+
+    pub(crate) fn fate(&self, now: u64, call: &Call, dialer: bool, rng: &mut Rng) -> Fate {
+        let verb = call.verb();
+        if dialer && now < self.late_blobs && is_session(call) {
+            return Fate::Absurd(404, "BlobNotFound");
+        }
+        if now >= self.until {
+            return Fate::Served;
+        }
+        let common = self.errand(now, rng);
+        if common != Fate::Served {
+            return common;
         }
         if verb == Verb::Read && rng.chance(self.truncated) {
             return Fate::Truncated(rng.below(1000));

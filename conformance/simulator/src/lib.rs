@@ -17,6 +17,7 @@ mod audit;
 mod bounds;
 mod events;
 mod faults;
+mod local;
 mod network;
 mod rng;
 mod scenario;

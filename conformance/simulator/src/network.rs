@@ -2,6 +2,7 @@
 
 use crate::actor::Carrier;
 use crate::faults::{Fate, Loss};
+use crate::local::Errands;
 use crate::service::call::{Call, Response};
 use crate::service::sas::Caller;
 use crate::streams::Block;
@@ -45,19 +46,27 @@ struct Flight {
 #[derive(Default)]
 pub(crate) struct Network {
     flights: BTreeMap<u64, Flight>,
+    pub(crate) errands: Errands,
     last: u64,
 }
 
 impl Network {
     fn add(&mut self, flight: Flight) -> u64 {
+        let key = self.next();
+        self.flights.insert(key, flight);
+        key
+    }
+
+    /// A number that no other try has.
+    pub(crate) fn next(&mut self) -> u64 {
         self.last += 1;
-        self.flights.insert(self.last, flight);
         self.last
     }
 
     /// Gives up everything that an actor has under way; what is on the wire stays there.
     pub(crate) fn forget(&mut self, actor: usize) {
         self.flights.retain(|_, flight| flight.actor != actor);
+        self.errands.forget(actor);
     }
 
     /// True while a session is being made.
@@ -66,7 +75,8 @@ impl Network {
     }
 
     pub(crate) fn in_flight(&self, actor: usize) -> usize {
-        self.flights.values().filter(|f| f.actor == actor).count()
+        let flights = self.flights.values().filter(|f| f.actor == actor);
+        flights.count() + self.errands.under_way(actor)
     }
 }
 
@@ -83,6 +93,7 @@ impl World {
         let begun = match carrier {
             Carrier::Store(store) => store.begin(request, self.unix(host)),
             Carrier::Session(session) => session.begin(request, self.unix(host)),
+            Carrier::Memory(..) => return,
         };
         let id = request.id;
         match begun {
@@ -312,7 +323,7 @@ impl World {
     /// The time of a try is up.
     pub(crate) fn expire(&mut self, key: u64) -> Result<(), Violation> {
         let Some(flight) = self.network.flights.get_mut(&key) else {
-            return Ok(());
+            return self.expire_errand(key);
         };
         flight.step += 1;
         let error = TransportError::sent(FailureKind::TimedOut, "no answer in time");

@@ -99,6 +99,8 @@ pub(crate) struct Scenario {
     pub(crate) profile: Profile,
     pub(crate) config: Config,
     pub(crate) trust: Trust,
+    /// The memory store carries it all instead of the blob service.
+    pub(crate) memory: bool,
     pub(crate) habit: Habit,
     pub(crate) page: usize,
     /// The bootstrap belongs to somebody else.
@@ -122,7 +124,18 @@ pub(crate) struct Scenario {
 impl Scenario {
     pub(crate) fn of(rng: &mut Rng) -> Self {
         let gentle = rng.chance(700);
-        let profile = profile(rng);
+        let memory = rng.chance(150);
+        let mut profile = profile(rng);
+        if memory {
+            profile.name = "memory";
+            // What this store promises: a read brings whole chunks.
+            profile.bytes_per_read = profile.bytes_per_read.max(profile.largest_chunk);
+            profile.writes_in_flight = rng.pick(&[1, 2, 4, 16, 256]);
+            // Carriers that take several writes at once have one place per direction.
+            if profile.writes_in_flight > 1 {
+                profile.writes_before_rotation = None;
+            }
+        }
         let config = config(rng, &profile);
         let count = rng.pick(&[1, 1, 1, 1, 2, 3]);
         let dials: Vec<_> = (0..count)
@@ -133,7 +146,10 @@ impl Scenario {
             })
             .collect();
         let faults = faults(rng, &config, gentle);
-        let attacks = attacks(rng, count, gentle);
+        let mut attacks = attacks(rng, count, gentle);
+        if memory {
+            attacks.clear();
+        }
         let limit: u64 = if gentle { 200 } else { 3600 };
         let skews = (0..=count)
             .map(|_| rng.range(0, 2 * limit).cast_signed() - limit.cast_signed())
@@ -155,6 +171,7 @@ impl Scenario {
             profile,
             config,
             trust,
+            memory,
             habit: rng.pick(&[Habit::Azure, Habit::Emulator]),
             page: rng.pick(&[1, 2, 5, 5000]),
             shared_bootstrap: rng.chance(300),

@@ -41,8 +41,8 @@ pub(crate) struct Stream {
     pub(crate) read: u64,
     /// Length and digest of every chunk ever handed out for sending, by sequence number.
     sealed: Vec<(u32, u64)>,
-    /// Chunks known to be stored, in order.
-    landed: usize,
+    /// Which chunks are known to be stored.
+    landed: Vec<bool>,
     scratch: Vec<u8>,
 }
 
@@ -54,7 +54,7 @@ impl Stream {
             closed: false,
             read: 0,
             sealed: Vec::new(),
-            landed: 0,
+            landed: Vec::new(),
             scratch: Vec::new(),
         }
     }
@@ -141,26 +141,34 @@ impl Stream {
             return Err(Violation::new("what is stored is what was sealed", detail));
         }
         let from = block.sequence as usize;
-        if from != self.landed {
-            let detail = format!("chunk {from} stored after {} chunks", self.landed);
+        if from != self.landed.len() {
+            let detail = format!("chunk {from} stored after {} chunks", self.landed.len());
             return Err(Violation::new(
                 "chunks are stored once and in order",
                 detail,
             ));
         }
-        self.landed += block.chunks;
+        self.noted(block);
         Ok(())
+    }
+
+    /// A carrier that knows sequence numbers has stored this block, perhaps again.
+    pub(crate) fn noted(&mut self, block: &Block) {
+        let range = block.sequence as usize..block.sequence as usize + block.chunks;
+        if self.landed.len() < range.end {
+            self.landed.resize(range.end, false);
+        }
+        self.landed[range].fill(true);
     }
 
     /// The driver told the machine that this block is stored.
     pub(crate) fn reported(&self, block: &Block) -> Result<(), Violation> {
-        if self.landed >= block.sequence as usize + block.chunks {
+        let from = block.sequence as usize;
+        let landed = self.landed.get(from..from + block.chunks);
+        if landed.is_some_and(|landed| landed.iter().all(|one| *one)) {
             return Ok(());
         }
-        let detail = format!(
-            "chunk {} is reported stored; {} are",
-            block.sequence, self.landed
-        );
+        let detail = format!("chunk {from} is reported stored, and is not");
         Err(Violation::new(
             "a write that is reported done is stored",
             detail,

@@ -4,6 +4,7 @@ use crate::actor::{Actor, Carrier, Kind};
 use crate::app::App;
 use crate::audit::Audit;
 use crate::faults::Loss;
+use crate::local::Errand;
 use crate::network::{Message, Network};
 use crate::rng::Rng;
 use crate::scenario::{Leave, Plan, Scenario};
@@ -21,6 +22,7 @@ use stillwire_azure::http::Url;
 use stillwire_core::aznet::{ConnectionId, Dialer, Listener};
 use stillwire_core::store::{Failure, Reply, RequestId, Role};
 use stillwire_core::{Instant, UnixTime};
+use stillwire_local::MemoryStore;
 
 pub(crate) const ACCOUNT: &str = "simulated";
 const KEY: &[u8] = b"the simulated account's key";
@@ -44,6 +46,8 @@ pub(crate) enum Event {
         block: Option<Block>,
     },
     Proceed(u64),
+    Errand(Box<Errand>),
+    Back(u64, Result<Reply, Failure>),
     Expire(u64),
     Dial(usize),
     Attack(usize),
@@ -107,6 +111,7 @@ pub(crate) struct World {
     clocks: Vec<u64>,
     pub(crate) network: Network,
     pub(crate) store: BlobStore,
+    pub(crate) memory: MemoryStore,
     same_instant: u32,
 }
 
@@ -161,6 +166,7 @@ impl World {
             clocks,
             network: Network::default(),
             store,
+            memory: MemoryStore::new(),
             same_instant: 0,
             scenario,
             rng,
@@ -177,12 +183,12 @@ impl World {
             self.rng.bytes(),
             self.time(0),
         );
-        let store = self.store.clone();
-        self.enter(Actor::new(
-            0,
-            Kind::Listener(Box::new(listener)),
-            Carrier::Store(store),
-        ));
+        let carrier = if self.scenario.memory {
+            Carrier::Memory(self.memory.clone(), None)
+        } else {
+            Carrier::Store(self.store.clone())
+        };
+        self.enter(Actor::new(0, Kind::Listener(Box::new(listener)), carrier));
         for dial in 0..self.scenario.dials.len() {
             self.at(self.scenario.dials[dial].0, Event::Dial(dial));
         }
@@ -267,6 +273,11 @@ impl World {
                 block,
             } => self.reply(actor, id, result, block.as_ref()),
             Event::Expire(flight) => self.expire(flight),
+            Event::Errand(errand) => {
+                self.perform(*errand);
+                Ok(())
+            }
+            Event::Back(errand, result) => self.errand_back(errand, result),
             Event::Dial(dial) => self.dial(dial),
             Event::Attack(attack) => {
                 self.attacks_left -= 1;
@@ -301,19 +312,11 @@ impl World {
             self.at(self.now + 100_000, Event::Dial(dial));
             return Ok(());
         }
-        let fault = |what: String| Violation::new("a ticket can be made and used", what);
-        let ticket = self
-            .store
-            .ticket(self.unix(0), Duration::from_secs(24 * 3600))
-            .map_err(|error| fault(error.to_string()))?;
-        let store = BlobStore::dialer(
-            &endpoint(),
-            ticket.handshake,
-            ticket.token,
-            names(),
-            limits(&self.scenario),
-        )
-        .map_err(|error| fault(error.to_string()))?;
+        let carrier = if self.scenario.memory {
+            Carrier::Memory(self.memory.clone(), None)
+        } else {
+            Carrier::Store(self.guest()?)
+        };
         let host = dial + 1;
         let machine = Dialer::new(
             self.scenario.config.clone(),
@@ -325,12 +328,25 @@ impl World {
         let id = machine.id();
         self.dials[dial].id = Some(id);
         self.streams(id);
-        self.enter(Actor::new(
-            host,
-            Kind::Dialer(Box::new(machine)),
-            Carrier::Store(store),
-        ));
+        self.enter(Actor::new(host, Kind::Dialer(Box::new(machine)), carrier));
         Ok(())
+    }
+
+    /// A dialer's store, made from a ticket.
+    fn guest(&self) -> Result<BlobStore, Violation> {
+        let fault = |what: String| Violation::new("a ticket can be made and used", what);
+        let ticket = self
+            .store
+            .ticket(self.unix(0), Duration::from_secs(24 * 3600))
+            .map_err(|error| fault(error.to_string()))?;
+        BlobStore::dialer(
+            &endpoint(),
+            ticket.handshake,
+            ticket.token,
+            names(),
+            limits(&self.scenario),
+        )
+        .map_err(|error| fault(error.to_string()))
     }
 
     /// The plan of a connection's application.
