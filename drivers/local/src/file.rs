@@ -242,22 +242,19 @@ fn table(
     {
         return Ok(Err(Doubt::Malformed("it is too large")));
     }
-    let Some(fixed) = exactly(reader, FIXED)? else {
+    let mut fixed = Vec::with_capacity(FIXED);
+    reader.take(FIXED as u64).read_to_end(&mut fixed)?;
+    // Zeros where the magic should be are a file on its way; anything else is not ours.
+    let ours = |(is, magic): (&u8, &u8)| is == magic || *is == 0;
+    if !fixed.iter().zip(&MAGIC).all(ours) {
+        return Ok(Err(Doubt::Malformed("it is no file of ours")));
+    }
+    if fixed.len() < FIXED {
         return Ok(Err(SHORT));
-    };
+    }
     let mut fields = Fields(&fixed);
-    let magic = fields.take(4);
-    if magic != MAGIC {
-        // Zeros where the magic should be are a file on its way; anything else is not ours.
-        let zeroed = magic
-            .iter()
-            .zip(&MAGIC)
-            .all(|(is, ours)| *is == 0 || is == ours);
-        return Ok(Err(if zeroed {
-            Doubt::Torn("it begins with zeros")
-        } else {
-            Doubt::Malformed("it is no file of ours")
-        }));
+    if fields.take(MAGIC.len()) != MAGIC {
+        return Ok(Err(Doubt::Torn("it begins with zeros")));
     }
     let (version, is_kind) = (fields.u8(), fields.u8());
     let _reserved = fields.take(2);
