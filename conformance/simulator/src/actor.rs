@@ -9,7 +9,7 @@ use stillwire_azure::blob::{BlobSession, BlobStore};
 use stillwire_core::aznet::{
     Connection, ConnectionEvent, ConnectionId, Dialer, DialerEvent, Listener, ListenerEvent,
 };
-use stillwire_core::store::{Failure, Operation, Reply, Request, RequestId, Role};
+use stillwire_core::store::{Failure, FailureKind, Operation, Reply, Request, RequestId, Role};
 use stillwire_core::{Channel, Error, Input, Instant, Machine, Output};
 use stillwire_local::{MemorySession, MemoryStore};
 
@@ -269,26 +269,7 @@ impl World {
         loop {
             until = self.drain(index, actor, time)?;
             if self.rng.chance(self.scenario.pokes) {
-                if self.rng.chance(500) {
-                    let _ = actor.handle(time, Input::Time);
-                }
-                match actor.poll(time) {
-                    Drained::Wait(again) if again == until => {}
-                    Drained::Wait(again) => {
-                        let detail = format!("waits until {until:?}, then {again:?}");
-                        return Err(Violation::new(
-                            "polling after a wait changes nothing",
-                            detail,
-                        ));
-                    }
-                    _ => {
-                        let detail = "an output after a wait, without an input";
-                        return Err(Violation::new(
-                            "polling after a wait changes nothing",
-                            detail,
-                        ));
-                    }
-                }
+                self.poke(index, actor, until)?;
             }
             if !self.act(actor, time)? {
                 break;
@@ -308,6 +289,48 @@ impl World {
             self.at(next, Event::Wake(index, actor.generation));
         }
         Ok(())
+    }
+
+    /// What must change nothing right after a wait: another poll, time that did not pass, an
+    /// answer to a question never asked, and an input that this kind of machine does not take.
+    fn poke(
+        &mut self,
+        index: usize,
+        actor: &mut Actor,
+        until: Option<Instant>,
+    ) -> Result<(), Violation> {
+        const INVARIANT: &str = "polling after a wait changes nothing";
+        let time = self.time(actor.host);
+        let never = RequestId(u64::MAX);
+        match self.rng.below(5) {
+            0 => drop(actor.handle(time, Input::Time)),
+            1 => drop(actor.handle(time, Input::Reply(never, Ok(Reply::Done)))),
+            2 => {
+                let failure = Failure::new(FailureKind::Conflict, "never asked");
+                drop(actor.handle(time, Input::Reply(never, Err(failure))));
+            }
+            3 => {
+                let outcome = actor.handle(time, Input::Bytes(b"not for you"));
+                if outcome.is_ok() && !matches!(actor.kind, Kind::Gone) {
+                    return Err(Violation::new("misuse is an error", "bytes were taken"));
+                }
+            }
+            _ => {}
+        }
+        // And once more at some instant before anything is due.
+        let later = self.now + self.rng.below(1_000_000);
+        self.at(later, Event::Poke(index));
+        match actor.poll(time) {
+            Drained::Wait(again) if again == until => Ok(()),
+            Drained::Wait(again) => {
+                let detail = format!("actor {index} waits until {until:?}, then {again:?}");
+                Err(Violation::new(INVARIANT, detail))
+            }
+            _ => {
+                let detail = format!("actor {index}: an output without an input");
+                Err(Violation::new(INVARIANT, detail))
+            }
+        }
     }
 
     /// Polls until the machine waits.

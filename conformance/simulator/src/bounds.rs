@@ -54,6 +54,13 @@ impl World {
             return Err(Violation::new("what is gathered is bounded", detail));
         }
         // A chunk opens as a whole, however small the reads that brought it.
+        if stats.bytes_written > config.data_limit {
+            let detail = format!("{} bytes taken", stats.bytes_written);
+            return Err(Violation::new(
+                "a key seals no more than its budget",
+                detail,
+            ));
+        }
         let most = config.receive_buffer + profile.bytes_per_read + profile.largest_chunk;
         if connection.buffered() > most {
             let detail = format!(

@@ -136,7 +136,7 @@ impl Scenario {
                 profile.writes_before_rotation = None;
             }
         }
-        let config = config(rng, &profile);
+        let mut config = config(rng, &profile);
         let count = rng.pick(&[1, 1, 1, 1, 2, 3]);
         let dials: Vec<_> = (0..count)
             .map(|_| {
@@ -162,6 +162,10 @@ impl Scenario {
             })
             .collect();
         let end = faults.until + 2 * 3600 * SECOND;
+        // A key whose budget is soon used up ends its connection.
+        if !gentle && rng.chance(150) {
+            config.data_limit = rng.range(1_000, 100_000);
+        }
         let trust = match rng.below(8) {
             0 => Trust::NnPsk0(rng.bytes()),
             1 => Trust::Nk(rng.bytes()),
@@ -181,7 +185,7 @@ impl Scenario {
             attacks,
             jumps,
             skews,
-            pokes: rng.pick(&[0, 50, 500]),
+            pokes: rng.pick(&[0, 20, 200]),
             end,
         }
     }

@@ -53,6 +53,7 @@ pub(crate) enum Event {
     Attack(usize),
     Jump(usize),
     Leave(usize, Leave),
+    Poke(usize),
     Ended(ConnectionId, bool),
 }
 
@@ -299,6 +300,7 @@ impl World {
                 Ok(())
             }
             Event::Leave(actor, how) => self.leave(actor, how),
+            Event::Poke(actor) => self.pass_time(actor),
             Event::Ended(id, clean) => self.ended(id, clean),
         }
     }
