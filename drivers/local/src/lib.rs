@@ -86,6 +86,9 @@
 //! link. Not covered: somebody who may write in the directory and swaps a directory for a link
 //! later on, and bind mounts. Do not share a directory with users you would not let write there.
 //!
+//! **Network volumes.** A client may remember for a while that a name was not there, and so see a
+//! new file late (NFS: the mount option `lookupcache=positive` ends that). Late is harmless.
+//!
 //! **Durability.** By default a write survives a crash of the process, not of the machine: nothing
 //! is forced to the disk, and keys are lost in such a crash anyway.
 //! [`DirectoryOptions::durable`] forces it.
