@@ -6,7 +6,7 @@ use crate::platform::Platform;
 use crate::runtime::{Runtime, unblock};
 use futures_util::FutureExt;
 use futures_util::future::{BoxFuture, Either, ready, select};
-use std::fmt;
+use std::fmt::{self, Write as _};
 use std::path::{Path, PathBuf};
 use std::sync::Arc;
 use stillwire_core::aznet::ConnectionId;
@@ -142,7 +142,7 @@ fn encode(text: &str) -> String {
         if matches!(char, '%' | '?' | '#') || char.is_whitespace() || char.is_control() {
             let mut bytes = [0; 4];
             for byte in char.encode_utf8(&mut bytes).bytes() {
-                out.push_str(&format!("%{byte:02X}"));
+                let _ = write!(out, "%{byte:02X}");
             }
         } else {
             out.push(char);

@@ -36,14 +36,12 @@ impl Ticket {
         if let Some(local) = text.strip_prefix("stillwire:") {
             return Local::from_ticket(local).map(Kind::Local).map(Self);
         }
+        #[cfg(not(feature = "azure"))]
+        let _ = options;
         #[cfg(feature = "azure")]
-        {
-            let _ = options;
-            if text.starts_with("https://") || text.starts_with("http://") {
-                return azure::Ticket::parse(text, options)
-                    .map(Kind::Azure)
-                    .map(Self);
-            }
+        if text.starts_with("https://") || text.starts_with("http://") {
+            let ticket = azure::Ticket::parse(text, options)?;
+            return Ok(Self(Kind::Azure(ticket)));
         }
         Err(AddressError::Ticket(
             "it begins neither with https:// nor with stillwire:",

@@ -181,7 +181,7 @@ fn assert_clean(failure: &Failure) {
     let mut texts = format!("{failure} {failure:?} {error} {error:?}");
     let mut next: Option<&dyn std::error::Error> = Some(&error);
     while let Some(error) = next {
-        texts.push_str(&format!(" {error} {error:?}"));
+        texts = format!("{texts} {error} {error:?}");
         next = error.source();
     }
     assert!(!texts.contains("SECRET"), "{texts}");

@@ -59,10 +59,10 @@ pub(crate) fn carrier(store: &BlobStore, platform: &Platform) -> Result<Arc<dyn 
     let client = platform.http.clone();
     let client = client.ok_or(Error::Misuse("this store needs an HTTP client"))?;
     let carrier = AzureBlob::new(store.clone(), client, platform.runtime.clone());
-    Ok(Arc::new(carrier.map_err(refused)?))
+    Ok(Arc::new(carrier.map_err(|e| refused(&e))?))
 }
 
-fn refused(error: stillwire_azure::Error) -> Error {
+fn refused(error: &stillwire_azure::Error) -> Error {
     Error::Store(Failure::new(FailureKind::Refused, error.to_string()))
 }
 
@@ -108,7 +108,9 @@ impl Ticket {
         limits: &Limits,
         lifetime: Duration,
     ) -> Result<Self, Error> {
-        let minted = store.ticket(wall_clock(), lifetime).map_err(refused)?;
+        let minted = store
+            .ticket(wall_clock(), lifetime)
+            .map_err(|e| refused(&e))?;
         let mut url = ConnectionUrl::new(
             &minted.endpoint,
             minted.handshake.expose().to_owned(),
@@ -123,7 +125,7 @@ impl Ticket {
             minted.names,
             limits.clone(),
         )
-        .map_err(refused)?;
+        .map_err(|e| refused(&e))?;
         Ok(Self { url, store })
     }
 

@@ -6,7 +6,7 @@ use std::time::Duration;
 use stillwire_azure::AccountKey;
 use stillwire_azure::Service;
 use stillwire_azure::shared_key::authorization;
-use stillwire_tokio::dial;
+use stillwire_tokio::{ConnectionId, dial};
 
 /// A request signed with the account's key: what whoever owns the account can do.
 async fn signed(
@@ -36,6 +36,7 @@ async fn signed(
     let length = body.len() as u64;
     let authorization = authorization(Service::Blob, ACCOUNT, &key, verb, &url, &all, length);
     call.header("authorization", authorization)
+        .header("content-length", body.len())
         .body(body.to_vec())
         .send()
         .await
@@ -48,10 +49,12 @@ async fn plant(emulator: &Emulator, name: &str, payload: &str) -> u16 {
         ("x-ms-blob-type", "BlockBlob"),
         ("x-ms-meta-payload", payload),
     ];
-    signed(emulator, "PUT", &path, &headers, b"")
-        .await
-        .status()
-        .as_u16()
+    let response = signed(emulator, "PUT", &path, &headers, b"").await;
+    let status = response.status().as_u16();
+    if status != 201 {
+        println!("{name}: {status} {}", response.text().await.unwrap());
+    }
+    status
 }
 
 #[tokio::test(flavor = "multi_thread")]
@@ -60,7 +63,8 @@ async fn trap_20_an_existing_container_is_refused_and_left_as_it_was() {
         return;
     };
     let mut listener = emulator.listen(&emulator.options(), config()).await;
-    let name = "0f6d3a52-5f1e-4d0b-9d7e-7c1d1e2f3a4b";
+    let nanos = std::time::UNIX_EPOCH.elapsed().unwrap().as_nanos();
+    let name = &ConnectionId::from_random(nanos.to_le_bytes()).to_string();
     let created = signed(
         &emulator,
         "PUT",

@@ -64,6 +64,7 @@ async fn a_container_that_vanishes_mid_stream_is_a_typed_error() {
     if let Err(error) = connection.read_to_end(&mut rest).await {
         assert!(error.to_string().contains("deleted"), "{error}");
     }
+    let emulator = Emulator::open("container_vanishes").unwrap();
     let (_go, url) = emulator.go_listen(&["--mode", "echo"]).await;
     let again = emulator.dial(&url, config()).await;
     exchange(again, 4, 10_000).await;
