@@ -14,6 +14,13 @@
 //! | what the application holds | [`Dialer`], [`Listener`], [`Connection`] and its halves |
 //! | who performs a machine's requests | [`Carrier`], [`Perform`] |
 //! | the world | [`Platform`], [`Runtime`] |
+#![cfg_attr(
+    not(feature = "azure"),
+    allow(
+        clippy::unnecessary_wraps,
+        reason = "what can fail does so only with Azure"
+    )
+)]
 
 mod address;
 #[cfg(feature = "azure")]
