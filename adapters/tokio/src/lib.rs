@@ -59,6 +59,10 @@ use stillwire_futures as futures;
 /// The platform of the tokio runtime this code runs on, with an HTTP client if `http`.
 ///
 /// Panics outside a tokio runtime, like tokio itself.
+#[cfg_attr(
+    not(feature = "azure"),
+    allow(clippy::unnecessary_wraps, reason = "HTTP clients can fail")
+)]
 fn platform(http: bool) -> Result<Platform, Error> {
     let platform = Platform::new(TokioRuntime::new(tokio::runtime::Handle::current()));
     #[cfg(feature = "azure")]
