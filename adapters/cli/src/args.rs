@@ -63,7 +63,13 @@ pub struct Global {
           value_parser = units::parse_expiry)]
     pub expiry: Duration,
     /// How eagerly to look for data: money against latency
-    #[arg(long, global = true, value_name = "POLICY", default_value = "balanced")]
+    #[arg(
+        long,
+        global = true,
+        hide_short_help = true,
+        value_name = "POLICY",
+        default_value = "balanced"
+    )]
     pub poll: Poll,
     /// The driver of a STORE that is a bare URL, or of a TICKET
     #[arg(long, global = true, hide_short_help = true, value_name = "NAME")]

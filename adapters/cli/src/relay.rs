@@ -51,18 +51,22 @@ where
     let started = Instant::now();
     let (mut read, mut write) = connection.split();
     let result = copy_both(run, &mut read, &mut write, local).await;
-    let stats = write.stats();
-    run.totals.add(&stats);
-    if result.is_ok() {
-        tell_end(run, &stats, started.elapsed());
-    }
+    let result = match result {
+        Ok(Stopped::SinkGone) => Ok(()),
+        Ok(_) => {
+            tell_end(run, &write.stats(), started.elapsed());
+            last_words(run, &mut write).await
+        }
+        Err(fault) => Err(fault),
+    };
+    run.totals.add(&write.stats());
     result
 }
 
 fn tell_end(run: &Run, stats: &Stats, time: Duration) {
     let (sent, received) = (stats.bytes_stored, stats.bytes_received);
     let json = json!({
-        "event": "closed",
+        "event": "finished",
         "bytes_sent": sent,
         "bytes_received": received,
         "seconds": time.as_secs_f64(),
@@ -84,7 +88,7 @@ async fn copy_both<R, W>(
     read: &mut ReadHalf,
     write: &mut WriteHalf,
     local: Local<R, W>,
-) -> Result<(), Fault>
+) -> Result<Stopped, Fault>
 where
     R: AsyncRead + Unpin,
     W: AsyncWrite + Unpin,
@@ -124,13 +128,18 @@ where
         // Whoever read our output has enough: a quiet end, and the peer's bytes are for nobody.
         Stopped::SinkGone => {
             let _ = timeout(FAREWELL, write.close_write()).await;
-            return Ok(());
         }
         Stopped::Interrupted => {
             farewell(write).await;
             return Err(Fault::interrupted());
         }
     }
+    Ok(stopped)
+}
+
+/// Everything has been delivered; the peer may still have to learn that, and a listener to clean
+/// up behind it.
+async fn last_words(run: &Run, write: &mut WriteHalf) -> Result<(), Fault> {
     tokio::select! {
         biased;
         result = write.closed() => result.map_err(Fault::from),

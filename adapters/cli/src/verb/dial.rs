@@ -22,11 +22,11 @@ pub(crate) async fn run(verb: &Dial, run: &Run) -> Result<(), Fault> {
             };
             joined.await.map_err(|fault| fault.over(&place))
         }
-        Some(address) => forward(address, &dialer, run).await,
+        Some(address) => forward(address, &dialer, &place, run).await,
     }
 }
 
-async fn forward(address: &str, dialer: &Dialer, run: &Run) -> Result<(), Fault> {
+async fn forward(address: &str, dialer: &Dialer, place: &str, run: &Run) -> Result<(), Fault> {
     let cannot = |error| {
         let fault = Fault::file(&format!("cannot listen on {address}"), &error);
         match error.kind() {
@@ -58,7 +58,7 @@ async fn forward(address: &str, dialer: &Dialer, run: &Run) -> Result<(), Fault>
                 continue;
             }
         };
-        let (run, dialer) = (run.clone(), dialer.clone());
+        let (run, dialer, place) = (run.clone(), dialer.clone(), place.to_owned());
         tasks.spawn(async move {
             let served = async {
                 let connection = run.dial(&dialer).await?;
@@ -67,7 +67,7 @@ async fn forward(address: &str, dialer: &Dialer, run: &Run) -> Result<(), Fault>
             if let Err(fault) = served.await
                 && fault.code() != Code::Interrupted
             {
-                run.out.trouble(&fault);
+                run.out.trouble(&fault.over(&place));
             }
         });
     }

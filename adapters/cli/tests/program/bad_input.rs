@@ -295,3 +295,50 @@ fn a_ticket_of_another_account_is_refused() {
     assert_eq!(done.stderr.lines().count(), 1, "{}", done.stderr);
     assert!(!done.stderr.contains("sig="), "{}", done.stderr);
 }
+
+#[test]
+fn junk_at_the_meeting_place_keeps_nobody_out() {
+    let place = Place::directory();
+    let listener = start(place.listening("listen", &["-q"]), Input::Nothing);
+    wait_for(|| place.path("ticket").exists());
+    let handshakes = place.path("store").join("handshake");
+    for number in 0..200 {
+        fs::write(handshakes.join(format!("junk-{number}")), noise(number)).unwrap();
+    }
+    let upper = "6F9619FF-8B86-4011-B42D-00C04FC964FF";
+    fs::write(handshakes.join(upper), noise(68)).unwrap();
+    run(
+        place.dialing("dial", &["-q"]),
+        Input::Bytes(b"honest".to_vec()),
+    )
+    .expect(0);
+    assert_eq!(listener.finish().expect(0).stdout, b"honest");
+}
+
+#[test]
+fn nothing_that_is_told_at_length_is_a_secret() {
+    let Some(place) = Place::azurite() else {
+        return;
+    };
+    let listener = start(
+        place.listening("listen", &["-vv", "--json"]),
+        Input::Nothing,
+    );
+    let dialer = run(place.dialing("dial", &["-vv"]), Input::Bytes(noise(1_000))).expect(0);
+    let listened = listener.finish().expect(0);
+    assert!(
+        dialer.stderr.contains("DEBUG stillwire"),
+        "{}",
+        dialer.stderr
+    );
+    let ticket = fs::read_to_string(place.path("ticket")).unwrap();
+    let rest = listened.stderr.replace(ticket.trim(), "");
+    for text in [rest, dialer.stderr] {
+        assert!(!text.contains("sig="), "{text}");
+        assert!(!text.contains(KEY), "{text}");
+        // The base64 of "sig=", however it falls on the groups.
+        for part in ["c2lnP", "NpZz", "zaWc9"] {
+            assert!(!text.contains(part), "{text}");
+        }
+    }
+}

@@ -175,7 +175,7 @@ fn the_warning_is_one_line_unless_quiet() {
         .iter()
         .map(|e| e["event"].as_str().unwrap())
         .collect();
-    assert_eq!(kinds, ["warning", "ticket", "connected", "closed"]);
+    assert_eq!(kinds, ["warning", "ticket", "connected", "finished"]);
 
     let listener = crate::support::start(place.listening("listen", &["-q"]), Input::Nothing);
     let dialer = run(place.dialing("dial", &["-q"]), Input::Nothing).expect(0);
