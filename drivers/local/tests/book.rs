@@ -116,7 +116,7 @@ fn every_relative_link_leads_somewhere() {
         }
     }
     assert!(broken.is_empty(), "{broken:#?}");
-    assert!(checked > 50, "only {checked} links were found");
+    assert!(checked > 30, "only {checked} links were found");
 }
 
 #[test]
