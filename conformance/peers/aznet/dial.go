@@ -45,6 +45,7 @@ func one(s *settings, connectionURL string, number int) error {
 		return err
 	}
 	r.print()
+	time.Sleep(s.settle)
 
 	w := &work{settings: s, conn: c}
 	r = report{Event: "done", Number: number, Mode: s.mode}

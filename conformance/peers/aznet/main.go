@@ -36,7 +36,7 @@ type settings struct {
 	buffer                         int
 	vanish                         int64
 	digest, exitWithStdin          bool
-	linger, connectTimeout         time.Duration
+	linger, settle, connectTimeout time.Duration
 	fastPoll, dataPoll, acceptPoll time.Duration
 	idle, ping                     time.Duration
 }
@@ -66,6 +66,7 @@ func parse(verb string, arguments []string) (*settings, []string) {
 	f.DurationVar(&s.ping, "ping", aznet.DefaultPingInterval, "keep-alive interval")
 	f.DurationVar(&s.connectTimeout, "connect-timeout", aznet.DefaultConnectTimeout, "how long dial waits for the listener")
 	f.DurationVar(&s.linger, "linger", 3*time.Second, "listen: wait before the full close, which deletes what the peer has not read")
+	f.DurationVar(&s.settle, "settle", 0, "dial: wait before the first write, which fails while the Go listener still makes the blobs")
 	if verb == "listen" {
 		f.StringVar(&s.endpoint, "endpoint", os.Getenv("AZURE_STORAGE_ENDPOINT"), "service URL, account path included for an emulator")
 		f.StringVar(&s.account, "account", os.Getenv("AZURE_STORAGE_ACCOUNT"), "storage account")
