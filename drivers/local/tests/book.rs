@@ -192,3 +192,28 @@ fn the_tests_that_the_book_names_are_there() {
     }
     assert!(checked > 20, "only {checked} tests are named");
 }
+
+/// The first Rust block of a page.
+fn rust_block(text: &str) -> Vec<&str> {
+    let lines = text.lines().skip_while(|line| *line != "```rust").skip(1);
+    lines.take_while(|line| *line != "```").collect()
+}
+
+#[test]
+fn the_readme_shows_the_example_that_is_compiled() {
+    let readme = read(&root().join("README.md"));
+    let shown = rust_block(&readme);
+    let source = read(&root().join("adapters/tokio/src/lib.rs"));
+    let compiled: Vec<&str> = source
+        .lines()
+        .skip_while(|line| *line != "//! ```")
+        .skip(1)
+        .take_while(|line| *line != "//! ```")
+        .map(|line| line.trim_start_matches("//!"))
+        .map(|line| line.strip_prefix(' ').unwrap_or(line))
+        // What documentation hides.
+        .filter(|line| *line != "#" && !line.starts_with("# "))
+        .collect();
+    assert!(shown.len() > 10, "the README shows no example");
+    assert_eq!(shown, compiled);
+}
