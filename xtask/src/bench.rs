@@ -37,7 +37,7 @@ pub(crate) struct Row {
 pub(crate) enum Figure {
     /// From the first write until everything is there.
     Total,
-    /// The middle one of many round trips.
+    /// The mean of many round trips.
     RoundTrip,
     /// Until dial gives a connection; the middle one of several.
     Connect,
