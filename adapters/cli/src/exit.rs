@@ -241,7 +241,7 @@ impl From<&Failure> for Fault {
                 (Code::Peer, None)
             }
         };
-        let asks = failure.detail.contains('?') || failure.detail.contains(": check ");
+        let asks = failure.detail.contains('?') || failure.detail.contains("check ");
         Self::new(code, failure.detail.clone()).maybe_try(hint.filter(|_| !asks))
     }
 }
@@ -317,6 +317,13 @@ mod tests {
         let fault = Fault::new(Code::Local, "dir:/x is full").over("dir:/x");
         assert_eq!(fault.with_hint("tidy up").line(), "dir:/x is full; tidy up");
         assert!(one_line(&"long ".repeat(1_000)).len() < 410);
+    }
+
+    #[test]
+    fn a_driver_that_says_what_to_try_is_not_talked_over() {
+        let line = |detail: &str| Fault::from(&Failure::new(FailureKind::NotFound, detail)).line();
+        assert_eq!(line("no file; check the path"), "no file; check the path");
+        assert!(line("no file").ends_with("get a new ticket"));
     }
 
     #[test]

@@ -1,7 +1,9 @@
 //! `send` and `recv`: what arrives, and what must not.
 
-use crate::support::{Done, Input, Place, noise, run, start};
+use crate::support::{Done, Input, Place, Running, noise, run, start, wait_for};
 use std::fs;
+use std::io::Write;
+use std::process::ChildStdin;
 
 /// A stream as `send` would make it, with one file.
 fn forged(name: &str, announced: u64, data: &[u8], digest: [u8; 32]) -> Vec<u8> {
@@ -171,27 +173,43 @@ fn a_wrong_digest_a_cut_and_a_plain_stream_leave_nothing() {
     assert_eq!(place.names("in"), ["a"]);
 }
 
-#[test]
-fn a_sender_that_is_killed_leaves_no_partial_file() {
-    let place = Place::directory();
+/// A receiver in the middle of a large file, and who sends it.
+fn in_the_middle(place: &Place) -> (Running, Running, ChildStdin) {
     let into = place.path("in");
     let listener = start(
         place.listening("recv", &[into.to_str().unwrap(), "-q"]),
         Input::Nothing,
     );
-    // A forged beginning of a large file, then silence, then an interruption.
     let mut dialer = start(place.dialing("dial", &["-q"]), Input::Open);
     let mut stdin = dialer.stdin();
     let mut beginning = forged("big", 1 << 30, &noise(100_000), [0; 32]);
     beginning.truncate(100_000);
-    std::io::Write::write_all(&mut stdin, &beginning).unwrap();
-    crate::support::wait_for(|| into.exists() && place.names("in").len() == 1);
+    stdin.write_all(&beginning).unwrap();
+    wait_for(|| into.exists() && place.names("in").len() == 1);
     let partial = &place.names("in")[0];
     assert!(partial.starts_with(".stillwire-"), "{partial}");
+    (listener, dialer, stdin)
+}
+
+#[test]
+fn a_sender_that_ends_early_leaves_no_partial_file() {
+    let place = Place::directory();
+    let (listener, dialer, stdin) = in_the_middle(&place);
     drop(stdin);
     dialer.finish().expect(0);
     listener.finish().expect(5);
     assert!(place.names("in").is_empty());
+}
+
+#[cfg(unix)]
+#[test]
+fn an_interrupted_receiver_leaves_no_partial_file() {
+    let place = Place::directory();
+    let (listener, dialer, stdin) = in_the_middle(&place);
+    listener.signal(rustix::process::Signal::INT);
+    listener.finish().expect(130);
+    assert!(place.names("in").is_empty());
+    drop((dialer, stdin));
 }
 
 #[cfg(target_os = "linux")]

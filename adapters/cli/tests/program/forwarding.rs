@@ -117,12 +117,10 @@ fn a_target_that_is_down_ends_only_its_connection() {
         Input::Nothing,
     );
     let stream = connect(port);
-    // The dialer learns of the end from the listener's clean-up; stopping it is quicker.
-    thread::sleep(Duration::from_secs(2));
+    let told = format!("stillwire: cannot connect to {to}: connection refused");
+    listener.wait_to_hear(&told);
     assert!(listener.is_running());
     drop(stream);
     stop(dialer);
-    let done = stop(listener);
-    let told = format!("stillwire: cannot connect to {to}: connection refused");
-    assert!(done.stderr.contains(&told), "{}", done.stderr);
+    stop(listener);
 }

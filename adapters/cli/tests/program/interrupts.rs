@@ -38,7 +38,8 @@ fn an_interrupted_stream_ends_gracefully_at_the_peer() {
     let mut dialer = start(place.dialing("dial", &["-v"]), Input::Open);
     let mut stdin = dialer.stdin();
     stdin.write_all(b"so far").unwrap();
-    thread::sleep(Duration::from_secs(2));
+    dialer.wait_to_hear("connected");
+    thread::sleep(Duration::from_millis(500));
     dialer.signal(Signal::INT);
     // The listener sees an end, not a broken stream.
     let listened = listener.finish().expect(0);
@@ -53,7 +54,7 @@ fn a_second_signal_ends_at_once() {
     let mut listener = start(place.listening("listen", &[]), Input::Open);
     let mut dialer = start(place.dialing("dial", &[]), Input::Open);
     let (held, also_held) = (listener.stdin(), dialer.stdin());
-    thread::sleep(Duration::from_secs(2));
+    dialer.wait_to_hear("connected");
     // The farewell would wait for the listener, whose input stays open.
     dialer.signal(Signal::INT);
     thread::sleep(Duration::from_millis(400));

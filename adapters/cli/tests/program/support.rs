@@ -6,6 +6,7 @@ use std::io::{Read, Write};
 use std::path::{Path, PathBuf};
 use std::process::{Child, Command, Stdio};
 use std::sync::atomic::{AtomicU32, Ordering};
+use std::sync::{Arc, Mutex};
 use std::thread::{self, JoinHandle};
 use std::time::{Duration, Instant};
 use tempfile::TempDir;
@@ -58,6 +59,7 @@ pub(crate) struct Running {
     child: Child,
     stdout: Option<JoinHandle<Vec<u8>>>,
     stderr: Option<JoinHandle<Vec<u8>>>,
+    told: Arc<Mutex<Vec<u8>>>,
     started: Instant,
 }
 
@@ -86,9 +88,17 @@ pub(crate) fn start(mut command: Command, input: Input) -> Running {
         // The process may end before it has read everything.
         thread::spawn(move || drop(stdin.write_all(&bytes)));
     }
-    let stdout = child.stdout.take().map(read_all);
-    let stderr = child.stderr.take().map(read_all);
+    let told = Arc::default();
+    let stdout = child
+        .stdout
+        .take()
+        .map(|from| read_all(from, Arc::default()));
+    let stderr = child
+        .stderr
+        .take()
+        .map(|from| read_all(from, Arc::clone(&told)));
     Running {
+        told,
         child,
         stdout,
         stderr,
@@ -100,11 +110,17 @@ pub(crate) fn run(command: Command, input: Input) -> Done {
     start(command, input).finish()
 }
 
-fn read_all(mut from: impl Read + Send + 'static) -> JoinHandle<Vec<u8>> {
+/// Reads to the end; what has come so far is in `seen`.
+fn read_all(
+    mut from: impl Read + Send + 'static,
+    seen: Arc<Mutex<Vec<u8>>>,
+) -> JoinHandle<Vec<u8>> {
     thread::spawn(move || {
-        let mut bytes = Vec::new();
-        let _ = from.read_to_end(&mut bytes);
-        bytes
+        let mut part = vec![0; 65_536];
+        while let Ok(n @ 1..) = from.read(&mut part) {
+            seen.lock().unwrap().extend(&part[..n]);
+        }
+        seen.lock().unwrap().clone()
     })
 }
 
@@ -133,6 +149,12 @@ impl Running {
             stdout,
             stderr: String::from_utf8(stderr).unwrap(),
         }
+    }
+
+    /// Waits until the process has said this on stderr.
+    #[track_caller]
+    pub(crate) fn wait_to_hear(&self, text: &str) {
+        wait_for(|| String::from_utf8_lossy(&self.told.lock().unwrap()).contains(text));
     }
 
     pub(crate) fn is_running(&mut self) -> bool {
