@@ -88,7 +88,8 @@ pub trait Channel: Machine {
     /// True when [`Channel::write`] would take at least one byte, or fail.
     fn is_writable(&self) -> bool;
 
-    /// True when the machine has nothing left to do, cleanly or not: it can be dropped.
+    /// True when the machine has nothing left to do, cleanly or not. Plaintext that was received
+    /// may still wait to be read: drop it only after [`Channel::read`] has given everything out.
     fn is_finished(&self) -> bool;
 
     /// The error that ended the connection, if one did.

@@ -6,7 +6,7 @@ use super::ConnectionId;
 use super::config::Config;
 use super::handshake::Split;
 use super::inbound::{Inbound, News};
-use super::outbound::{Outbound, Progress};
+use super::outbound::Outbound;
 use super::retry::{Ids, Task};
 use super::stats::{Stats, add};
 use super::wire::chunk::{Opener, Sealer};
@@ -15,6 +15,7 @@ use crate::machine::{Input, Machine, Output};
 use crate::store::{Failure, FailureKind, Operation, Profile, Reply, Request, RequestId, Role};
 use crate::time::Instant;
 use alloc::collections::VecDeque;
+use core::time::Duration;
 
 /// What the application of a connection is told.
 #[derive(Clone, Debug, PartialEq, Eq)]
@@ -65,6 +66,8 @@ pub struct Connection {
     confirmed: bool,
     /// The dialer has said that it has read everything.
     peer_done: bool,
+    /// The dialer greeted us, so it will say so.
+    greeted: bool,
     /// Clean-up still to do, the first being worked on.
     chores: VecDeque<Task>,
     events: VecDeque<ConnectionEvent>,
@@ -101,6 +104,7 @@ impl Connection {
             started: now,
             confirmed: false,
             peer_done: false,
+            greeted: false,
             chores: VecDeque::new(),
             events: VecDeque::new(),
             error: None,
@@ -218,12 +222,24 @@ impl Connection {
                 self.advance(now);
             }
         } else if fin_both {
-            // The dialer may still be reading (wire page, trap 18). One that is alive pings.
-            let patience = self.config.ping_interval.saturating_mul(3).checked_div(2);
-            let pinged = self.heard.after(patience.unwrap_or_default());
-            let until = now.after(self.config.close_timeout).max(pinged);
+            // The dialer may still be reading (wire page, trap 18). One that greeted us says when
+            // it has read everything, and pings while it has not.
+            let patience = if self.greeted {
+                self.heard.after(self.ping_patience())
+            } else {
+                now
+            };
+            let until = now.after(self.config.close_timeout).max(patience);
             self.phase = Phase::Parting { until };
         }
+    }
+
+    /// How long a peer that is alive can go unheard: its ping may be late, and our look at it.
+    fn ping_patience(&self) -> Duration {
+        let pings = self.config.ping_interval.saturating_mul(3).checked_div(2);
+        pings
+            .unwrap_or_default()
+            .saturating_add(self.inbound.longest_pause())
     }
 
     fn clean_up(&mut self, now: Instant) {
@@ -240,13 +256,13 @@ impl Connection {
         } else {
             self.outbound.last_sealed.after(self.config.ping_interval)
         };
-        if due <= now && self.outbound.is_flushed() {
+        if due <= now && self.outbound.may_ping() {
             self.outbound.ping();
         }
     }
 
     fn ping_deadline(&self) -> Option<Instant> {
-        if self.phase != Phase::Open || !self.outbound.is_flushed() {
+        if self.phase != Phase::Open || !self.outbound.may_ping() {
             return None;
         }
         let first = self.role == Role::Dialer && !self.outbound.any_sealed();
@@ -301,11 +317,14 @@ impl Connection {
             self.events.push_back(ConnectionEvent::DataBudgetWarning);
         }
         self.peer_done |= news.done;
+        self.greeted |= news.greeted;
+        let patience = self.ping_patience();
         if let Phase::Parting { until } = &mut self.phase
             && news.opened
         {
-            let pings = self.config.ping_interval.saturating_mul(2);
-            *until = now.after(self.config.close_timeout.max(pings)).max(*until);
+            *until = now
+                .after(self.config.close_timeout.max(patience))
+                .max(*until);
         }
     }
 
@@ -335,12 +354,14 @@ impl Connection {
                     self.news(now, news);
                     Ok(())
                 }
-                Err(failure) => self.inbound.failed(now, &failure, &self.config),
+                Err(failure) => self
+                    .inbound
+                    .failed(now, &failure, &self.profile, &self.config),
             };
         }
         match result {
             Ok(_) => {
-                if self.outbound.done(now, id, &mut self.stats) != Progress::NotOurs {
+                if self.outbound.done(now, id, &mut self.stats) {
                     self.inbound.expect(now);
                 }
             }

@@ -9,7 +9,7 @@ use super::wire::tokens::Grants;
 use crate::crypto::{Rng, Secret};
 use crate::error::{Error, Timer};
 use crate::machine::{Input, Machine, Output};
-use crate::store::{Failure, Operation, Profile, Reply, RequestId, Role};
+use crate::store::{Failure, FailureKind, Operation, Profile, Reply, RequestId, Role};
 use crate::time::Instant;
 use alloc::boxed::Box;
 use bytes::Bytes;
@@ -17,6 +17,10 @@ use core::time::Duration;
 
 /// First pause between two looks for message 2; it doubles up to `token_poll`.
 const FIRST_LOOK: Duration = Duration::from_millis(50);
+
+/// A store that cannot be reached for this long, and never was, is given up: the address is wrong
+/// or the network is not there.
+const FIRST_CONTACT: Duration = Duration::from_secs(5);
 
 /// A connection as the dialer gets it.
 pub struct Connected {
@@ -55,6 +59,8 @@ pub struct Dialer {
     deadline: Instant,
     state: State,
     last_failure: Option<Failure>,
+    /// The store has answered once, whatever it said.
+    reached: bool,
 }
 
 impl Dialer {
@@ -83,6 +89,7 @@ impl Dialer {
             config,
             state,
             last_failure: None,
+            reached: false,
         }
     }
 
@@ -111,6 +118,12 @@ impl Dialer {
         self.state = match (state, result) {
             (state @ (State::Calling(_) | State::Waiting(_)), Err(failure)) => {
                 self.last_failure = Some(failure.clone());
+                let unreachable = failure.kind == FailureKind::Unreachable;
+                if unreachable && !self.reached && self.task.since_start(now) >= FIRST_CONTACT {
+                    self.state = State::Failed(Error::Store(failure));
+                    return;
+                }
+                self.reached |= !unreachable;
                 match self.task.failed(now, &self.config, failure) {
                     Ok(()) => state,
                     Err(failure) => State::Failed(Error::Store(failure)),
@@ -118,6 +131,7 @@ impl Dialer {
             }
             (State::Calling(initiator), Ok(Reply::Done)) => {
                 self.last_failure = None;
+                self.reached = true;
                 self.task = Task::new(Operation::GetToken { id: self.id }, now);
                 self.task.repeat(now, self.pause);
                 State::Waiting(initiator)

@@ -10,7 +10,9 @@ use super::stats::{Stats, add};
 use super::wire::chunk::{self, OVERHEAD, Opener, PREFIX};
 use super::wire::frame::{self, HEADER, kind};
 use crate::error::{Class, Error};
-use crate::store::{Direction, Failure, Operation, Profile, Reply, Request, RequestId};
+use crate::store::{
+    Direction, Failure, FailureKind, Operation, Profile, Reply, Request, RequestId,
+};
 use crate::time::Instant;
 use alloc::collections::VecDeque;
 use bytes::{Buf, Bytes, BytesMut};
@@ -18,6 +20,9 @@ use core::time::Duration;
 
 /// Pieces up to this size are copied together.
 const SMALL: usize = 2048;
+
+/// Bytes that a read which is known to find some is given time for at first.
+const LIKELY: usize = 1 << 20;
 
 /// A frame whose payload is not all there yet.
 #[derive(Clone, Copy)]
@@ -30,6 +35,10 @@ struct Current {
 pub(super) struct News {
     /// At least one chunk was opened.
     pub(super) opened: bool,
+    /// Frames other than pings came, or a part of a chunk.
+    pub(super) frames: bool,
+    /// The peer's very first frame was a ping, as a Stillwire dialer's is.
+    pub(super) greeted: bool,
     /// The peer's end mark came.
     pub(super) fin: bool,
     /// The peer's farewell came.
@@ -52,6 +61,8 @@ pub(super) struct Inbound {
     /// A rotate frame came: nothing may follow in this place.
     rotating: bool,
     poller: Poller,
+    /// Bytes asked for at once: halved by a time-out, doubled by success.
+    limit: usize,
     /// The last read left something behind.
     more: bool,
     discard: bool,
@@ -78,6 +89,7 @@ impl Inbound {
             places: 0,
             rotating: false,
             poller: Poller::new(config.policy, profile.shortest_poll, now),
+            limit: Self::most(profile, config),
             more: false,
             discard: false,
             missing_since: None,
@@ -85,6 +97,16 @@ impl Inbound {
             warned: false,
             opened_bytes: 0,
         }
+    }
+
+    fn most(profile: &Profile, config: &Config) -> usize {
+        let buffer = config.receive_buffer.max(profile.largest_chunk);
+        profile.bytes_per_read.min(buffer)
+    }
+
+    /// The longest that passes between two looks.
+    pub(super) fn longest_pause(&self) -> Duration {
+        self.poller.longest_pause()
     }
 
     pub(super) fn buffered(&self) -> usize {
@@ -149,9 +171,7 @@ impl Inbound {
             }
             let operation = Operation::Read {
                 sequence: self.opener.sequence(),
-                limit: profile
-                    .bytes_per_read
-                    .min(config.receive_buffer.max(profile.largest_chunk)),
+                limit: self.limit,
             };
             self.read = Some(Task::new(operation, now));
         }
@@ -167,11 +187,18 @@ impl Inbound {
     /// one that timed out may have had more to bring than we thought.
     fn patience(&self, tries: u32, profile: &Profile, config: &Config) -> Duration {
         let full = config.try_timeout(profile.bytes_per_read);
-        if self.more {
-            return full;
-        }
+        let first = if self.more {
+            config.try_timeout(LIKELY)
+        } else {
+            config.request_timeout
+        };
         let grown = 1_u32.checked_shl(tries.min(8)).unwrap_or(1);
-        config.request_timeout.saturating_mul(grown).min(full)
+        // Several tries must fit into the idle time: an answer may be lost without a sound.
+        let most = full.min(config.idle_timeout.checked_div(4).unwrap_or_default());
+        first
+            .saturating_mul(grown)
+            .min(most)
+            .max(config.request_timeout)
     }
 
     pub(super) fn deadline(&self, config: &Config) -> Option<Instant> {
@@ -215,8 +242,16 @@ impl Inbound {
                 self.missing_since = None;
                 add(&mut stats.reads, 1);
                 self.more = more;
-                self.poller.found(now, more);
-                self.bytes(now, bytes, profile, config, stats)
+                let most = Self::most(profile, config);
+                self.limit = self.limit.saturating_mul(2).min(most);
+                let news = self.bytes(now, bytes, profile, config, stats)?;
+                if news.frames || more {
+                    self.poller.found(now, more);
+                } else {
+                    // A ping tells that the peer lives, not that data is coming.
+                    self.poller.missed(now);
+                }
+                Ok(news)
             }
             Reply::Nothing { missing } => {
                 self.read = None;
@@ -239,8 +274,17 @@ impl Inbound {
         &mut self,
         now: Instant,
         failure: &Failure,
+        profile: &Profile,
         config: &Config,
     ) -> Result<(), Error> {
+        if failure.kind == FailureKind::TimedOut {
+            // A slow line: ask for less, so that an answer fits into the time of a try.
+            let most = Self::most(profile, config);
+            self.limit = (self.limit / 2).max(profile.largest_chunk).min(most);
+            if let Some(task) = &mut self.read {
+                task.limit_read(self.limit);
+            }
+        }
         let Some(task) = self.rotation.as_mut().or(self.read.as_mut()) else {
             return Ok(());
         };
@@ -290,6 +334,7 @@ impl Inbound {
             if self.rotating {
                 return Err(AFTER_ROTATE);
             }
+            news.frames = true;
             // A copy, so that a few bytes do not keep a large buffer alive.
             self.partial = BytesMut::from(&*rest);
         }
@@ -357,10 +402,14 @@ impl Inbound {
                 }
             }
             if left > 0 {
+                news.frames = true;
                 self.current = Some(Current { left, ..current });
                 return Ok(());
             }
             self.current = None;
+            let first = stats.chunks_opened == 1 && !news.frames;
+            news.greeted |= first && current.kind == kind::PING;
+            news.frames |= current.kind != kind::PING;
             match current.kind {
                 kind::FIN => {
                     self.fin = true;

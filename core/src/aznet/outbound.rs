@@ -55,15 +55,6 @@ pub(super) struct Outbound {
     pub(super) last_sealed: Instant,
 }
 
-/// What came of a reply.
-#[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub(super) enum Progress {
-    NotOurs,
-    Noted,
-    /// Our end mark is stored.
-    FinStored,
-}
-
 impl Outbound {
     pub(super) fn new(role: Role, sealer: Sealer, now: Instant) -> Self {
         Self {
@@ -113,6 +104,12 @@ impl Outbound {
                 "all sequence numbers are used; open a new connection",
             ));
         }
+        if self.role == Role::Dialer && !self.any_sealed() && self.block.is_empty() {
+            // The greeting: a Go dialer's first frame is never a ping.
+            let limit = profile.bytes_per_write;
+            let sealer = &mut self.sealer;
+            self.block.control(kind::PING, profile, limit, sealer)?;
+        }
         let taken = self.block.write(data, profile, config, &mut self.sealer)?;
         add(&mut stats.bytes_written, taken as u64);
         Ok(taken)
@@ -150,6 +147,11 @@ impl Outbound {
         self.block.is_empty()
             && self.flights.is_empty()
             && !matches!(self.fin, Fin::Wanted | Fin::Sealed)
+    }
+
+    /// True when a ping could go out now.
+    pub(super) fn may_ping(&self) -> bool {
+        self.is_flushed() && self.rotation.is_none() && !self.ping
     }
 
     /// Asks for a ping, unless something is on its way already.
@@ -196,6 +198,10 @@ impl Outbound {
             }
         }
         if let Some(task) = &mut self.rotation {
+            if !self.flights.is_empty() {
+                // An earlier write still belongs into the old place.
+                return Ok(None);
+            }
             let request = task.start(now, ids, config.request_timeout);
             if request.is_some() {
                 add(&mut stats.other_requests, 1);
@@ -229,6 +235,11 @@ impl Outbound {
         let limit = profile.bytes_per_write;
         let sealer = &mut self.sealer;
         let mut fin = false;
+        if self.role == Role::Dialer && sealer.sequence() == 0 && self.block.is_empty() {
+            self.block.control(kind::PING, profile, limit, sealer)?;
+            self.ping = false;
+            add(&mut stats.pings, 1);
+        }
         if self.fin == Fin::Wanted {
             fin = self.block.control(kind::FIN, profile, limit, sealer)?;
             if fin {
@@ -282,21 +293,23 @@ impl Outbound {
     pub(super) fn deadline(&self) -> Option<Instant> {
         let flights = self.flights.iter().filter_map(|f| f.task.deadline());
         let rotation = self.rotation.as_ref().and_then(Task::deadline);
+        let rotation = rotation.filter(|_| self.flights.is_empty());
         flights.chain(rotation).min()
     }
 
-    pub(super) fn done(&mut self, now: Instant, id: RequestId, stats: &mut Stats) -> Progress {
+    /// A request succeeded. True when that may make the peer answer.
+    pub(super) fn done(&mut self, now: Instant, id: RequestId, stats: &mut Stats) -> bool {
         if self.rotation.as_ref().is_some_and(|task| task.is(id)) {
             self.rotation = None;
             self.writes_in_place = 0;
             add(&mut stats.rotations, 1);
-            return Progress::Noted;
+            return false;
         }
         let Some(at) = self.flights.iter().position(|f| f.task.is(id)) else {
-            return Progress::NotOurs;
+            return false;
         };
         let Some(flight) = self.flights.remove(at) else {
-            return Progress::NotOurs;
+            return false;
         };
         self.any_stored = true;
         add(&mut stats.bytes_stored, flight.data);
@@ -313,9 +326,8 @@ impl Outbound {
         }
         if flight.fin {
             self.fin = Fin::Stored;
-            return Progress::FinStored;
         }
-        Progress::Noted
+        flight.fin || flight.data > 0
     }
 
     /// A try failed. An error is final.
@@ -325,42 +337,42 @@ impl Outbound {
         id: RequestId,
         failure: &Failure,
         config: &Config,
-    ) -> Result<Progress, Error> {
+    ) -> Result<(), Error> {
         if let Some(task) = self.rotation.as_mut().filter(|task| task.is(id)) {
             let outcome = task.failed(now, config, failure.clone());
-            return outcome.map(|()| Progress::Noted).map_err(Error::Store);
+            return outcome.map_err(Error::Store);
         }
         let first = !self.any_stored && self.role == Role::Dialer;
         let farewell_only = self.done_sealed && self.fin == Fin::Stored;
         let Some(at) = self.flights.iter().position(|f| f.task.is(id)) else {
-            return Ok(Progress::NotOurs);
+            return Ok(());
         };
         let Some(flight) = self.flights.get_mut(at) else {
-            return Ok(Progress::NotOurs);
+            return Ok(());
         };
         let gone = failure.kind == FailureKind::NotFound;
         if flight.fin && flight.done && gone && flight.task.may_have_landed {
             // The listener removes the session once it has read these two frames.
             self.flights.remove(at);
             self.fin = Fin::Stored;
-            return Ok(Progress::FinStored);
+            return Ok(());
         }
         if farewell_only && !failure.is_retryable() {
             // The farewell is a courtesy: the peer may have cleaned up already.
             self.flights.remove(at);
-            return Ok(Progress::Noted);
+            return Ok(());
         }
         let waited = flight.task.since_start(now);
         if failure.kind == FailureKind::NotFound && first && waited < config.connect_timeout {
             // The Go listener posts the token before it creates the blobs (wire page, trap 6).
             flight.task.again(now, failure, Duration::from_millis(100));
-            return Ok(Progress::Noted);
+            return Ok(());
         }
         match flight.task.failed(now, config, failure.clone()) {
-            Ok(()) => Ok(Progress::Noted),
+            Ok(()) => Ok(()),
             Err(_) if farewell_only => {
                 self.flights.remove(at);
-                Ok(Progress::Noted)
+                Ok(())
             }
             Err(failure) => Err(Error::Store(failure)),
         }

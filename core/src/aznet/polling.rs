@@ -44,6 +44,11 @@ impl Poller {
         }
     }
 
+    /// The longest that passes between two looks.
+    pub(crate) fn longest_pause(&self) -> Duration {
+        self.pauses.longest
+    }
+
     pub(crate) fn due(&self) -> Instant {
         self.due
     }

@@ -55,6 +55,13 @@ impl Task {
         self.operation
     }
 
+    /// Asks for less at the next try of a read.
+    pub(crate) fn limit_read(&mut self, most: usize) {
+        if let Operation::Read { limit, .. } = &mut self.operation {
+            *limit = most.min(*limit);
+        }
+    }
+
     pub(crate) fn is(&self, id: RequestId) -> bool {
         self.flying == Some(id)
     }

@@ -104,7 +104,7 @@ fn a_lost_reply_to_the_farewell_does_not_spoil_a_whole_stream() {
     world.store.landed = true;
     world.store.faults.insert(number, lost);
     a.drive(&mut world.store, world.now);
-    world.run(&mut [&mut b], true, Duration::from_millis(50));
+    world.run(&mut [&mut b], true, SECOND);
     assert!(
         world.store.sessions.is_empty(),
         "the listener has cleaned up"

@@ -304,3 +304,18 @@ fn trap_19_a_bootstrap_goes_only_if_this_listener_made_it_and_was_told_to() {
     assert!(!removed(true, false));
     assert!(!removed(false, true));
 }
+
+#[test]
+fn a_store_that_was_never_reached_is_given_up_early() {
+    let mut world = World::new(config());
+    world.listener.stop(world.now);
+    for number in 0..200 {
+        let refused = Failure::new(FailureKind::Unreachable, "connection refused");
+        world.store.faults.insert(number, refused);
+    }
+    let mut caller = dialer(&world, 3);
+    let started = world.now;
+    let error = world.connect(&mut caller).err().unwrap();
+    assert!(matches!(error, Error::Store(failure) if failure.kind == FailureKind::Unreachable));
+    assert!(world.now.since(started) < Duration::from_secs(10));
+}
