@@ -131,8 +131,8 @@ impl Scenario {
             // What this store promises: a read brings whole chunks.
             profile.bytes_per_read = profile.bytes_per_read.max(profile.largest_chunk);
             profile.writes_in_flight = rng.pick(&[1, 2, 4, 16, 256]);
-            // Carriers that take several writes at once have one place per direction.
-            if profile.writes_in_flight > 1 {
+            // Real carriers that take several writes at once have one place per direction.
+            if profile.writes_in_flight > 1 && rng.chance(500) {
                 profile.writes_before_rotation = None;
             }
         }
