@@ -13,27 +13,32 @@ pub(crate) struct Counts {
 }
 
 impl Counts {
-    /// Adds what a test runner's closing line says; other lines say nothing.
-    pub(crate) fn read(&mut self, line: &str) {
-        let line = line.trim();
-        let counted = if let Some(rest) = line.strip_prefix("test result: ") {
-            // "ok. 3 passed; 0 failed; 1 ignored; 0 measured; 0 filtered out; finished in 0.00s"
-            rest.split_once(". ").and_then(|(_, rest)| {
-                let rest = rest.split("; finished").next().unwrap_or(rest);
-                numbers(
-                    rest,
-                    ';',
-                    &["passed", "failed", "ignored", "measured", "filtered out"],
-                )
-            })
-        } else {
-            numbers(line, ',', &["passed", "failed", "skipped"])
+    /// Adds what libtest's closing line says; other lines say nothing.
+    pub(crate) fn read_libtest(&mut self, line: &str) {
+        // "test result: ok. 3 passed; 0 failed; 1 ignored; 0 measured; 0 filtered out; finished in 0.00s"
+        let Some((_, rest)) = line
+            .strip_prefix("test result: ")
+            .and_then(|rest| rest.split_once(". "))
+        else {
+            return;
         };
-        if let Some([passed, failed, skipped]) = counted {
-            self.passed += passed;
-            self.failed += failed;
-            self.skipped += skipped;
-        }
+        let rest = rest.split("; finished").next().unwrap_or(rest);
+        let known = ["passed", "failed", "ignored", "measured", "filtered out"];
+        self.add_numbers(numbers(rest, ';', &known));
+    }
+
+    /// Adds what a plain closing line says, such as `3 passed, 0 failed, 1 skipped`.
+    pub(crate) fn read_plain(&mut self, line: &str) {
+        self.add_numbers(numbers(line, ',', &["passed", "failed", "skipped"]));
+    }
+
+    fn add_numbers(&mut self, found: Option<[u64; 3]>) {
+        let [passed, failed, skipped] = found.unwrap_or_default();
+        self.add(Self {
+            passed,
+            failed,
+            skipped,
+        });
     }
 
     fn add(&mut self, other: Self) {
@@ -130,24 +135,31 @@ impl Summary {
 mod tests {
     use super::*;
 
-    fn counted(line: &str) -> (u64, u64, u64) {
+    fn counted(read: fn(&mut Counts, &str), line: &str) -> (u64, u64, u64) {
         let mut counts = Counts::default();
-        counts.read(line);
+        read(&mut counts, line);
         (counts.passed, counts.failed, counts.skipped)
     }
 
     #[test]
     fn libtest_closing_lines_are_counted() {
+        let read = Counts::read_libtest;
         let line = "test result: ok. 12 passed; 0 failed; 3 ignored; 0 measured; 5 filtered out; finished in 0.10s";
-        assert_eq!(counted(line), (12, 0, 3));
+        assert_eq!(counted(read, line), (12, 0, 3));
         let line = "test result: FAILED. 1 passed; 2 failed; 0 ignored; 0 measured; 0 filtered out; finished in 1.00s";
-        assert_eq!(counted(line), (1, 2, 0));
+        assert_eq!(counted(read, line), (1, 2, 0));
+        // What a test itself printed.
+        assert_eq!(counted(read, "169 passed, 1 failed, 4 skipped"), (0, 0, 0));
     }
 
     #[test]
     fn plain_closing_lines_are_counted() {
-        assert_eq!(counted("169 passed, 1 failed, 4 skipped"), (169, 1, 4));
-        assert_eq!(counted("7 passed, 0 failed"), (7, 0, 0));
+        let read = Counts::read_plain;
+        assert_eq!(
+            counted(read, "169 passed, 1 failed, 4 skipped"),
+            (169, 1, 4)
+        );
+        assert_eq!(counted(read, "7 passed, 0 failed"), (7, 0, 0));
     }
 
     #[test]
@@ -159,7 +171,8 @@ mod tests {
             "running 3 tests",
             "1,2",
         ] {
-            assert_eq!(counted(line), (0, 0, 0), "{line}");
+            assert_eq!(counted(Counts::read_libtest, line), (0, 0, 0), "{line}");
+            assert_eq!(counted(Counts::read_plain, line), (0, 0, 0), "{line}");
         }
     }
 }
