@@ -65,6 +65,27 @@ fn code_in_body(body: &[u8]) -> Option<&str> {
     rest.split_once("</Code>").map(|(code, _)| code.trim())
 }
 
+/// What is wrong when a response's `Server` header names another service than blob storage, as in
+/// `Windows-Azure-Queue/1.0` or `Azurite-Table/3.35.0`. Headers that name none we know pass: a
+/// gateway may put its own there.
+pub(crate) fn other_service(headers: &Headers) -> Option<String> {
+    let server = headers.get_optional_str(&HeaderName::from_static("server"))?;
+    let name = server
+        .strip_prefix("Windows-Azure-")
+        .or_else(|| server.strip_prefix("Azurite-"))?;
+    let service = match name.split(['/', ' ']).next()? {
+        "Queue" => "queue storage",
+        "Table" => "table storage",
+        "File" => "file storage",
+        "HDFS" => "Data Lake storage",
+        _ => return None,
+    };
+    Some(format!(
+        "{service} answers there, not blob storage: check the endpoint, it is the account's \
+         blob endpoint that is wanted"
+    ))
+}
+
 /// Makes a failure of a response that the caller has no better use for.
 pub(crate) fn classify(
     context: &Context<'_>,

@@ -8,7 +8,7 @@ use super::wire::MARK;
 use super::{BlobStore, SESSION_REQ_PERMISSIONS, SESSION_RES_PERMISSIONS};
 use crate::encode::redact;
 use crate::exchange::{Outcome, Response, Step, TransportError};
-use crate::failure::{Context, Shown, classify, error_code};
+use crate::failure::{Context, Shown, classify, error_code, other_service};
 use azure_core::http::headers::{HeaderName, Headers};
 use core::fmt;
 use stillwire_core::UnixTime;
@@ -94,7 +94,10 @@ impl Exchange {
                 let status = u16::from(response.0);
                 // A refusal or a redirection is certain; anything else about a change is not.
                 let refused = (300..500).contains(&status) && status != 408;
-                let next = self.accept(&response);
+                let next = match other_service(&response.1) {
+                    Some(what) => Err(self.fault(FailureKind::Refused, &what)),
+                    None => self.accept(&response),
+                };
                 self.landed |= mutates && !refused;
                 next
             }
@@ -145,6 +148,8 @@ impl Exchange {
         let code = code.as_str();
         let done = |reply| Ok(Task::Done(Ok(reply)));
         match (&self.task, status) {
+            (Task::LookAround, 200) => Ok(Task::PrepareToken { created: false }),
+            (Task::LookAround, 404) => Ok(Task::PrepareHandshake),
             (Task::PrepareHandshake, 201) => Ok(Task::PrepareToken { created: true }),
             (Task::PrepareHandshake, 409) if code == "ContainerAlreadyExists" => {
                 Ok(Task::PrepareToken { created: false })
@@ -158,7 +163,7 @@ impl Exchange {
             (Task::PrepareToken { .. }, 409) if code == "ContainerAlreadyExists" => {
                 done(Reply::Prepared { created: false })
             }
-            (Task::PrepareHandshake | Task::PrepareToken { .. }, 409)
+            (Task::LookAround | Task::PrepareHandshake | Task::PrepareToken { .. }, 409)
                 if code == "ContainerBeingDeleted" =>
             {
                 let what = "it is still being deleted: wait a moment, or choose another name";

@@ -36,7 +36,7 @@ pub(super) fn plan(
     Ok(match operation {
         Operation::Prepare => {
             owner()?;
-            Task::PrepareHandshake
+            Task::LookAround
         }
         Operation::RemoveBootstrap => {
             owner()?;

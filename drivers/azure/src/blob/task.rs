@@ -30,6 +30,8 @@ impl First {
 /// The step an exchange is at.
 #[derive(Clone)]
 pub(super) enum Task {
+    /// Before anything is created: is this blob storage at all?
+    LookAround,
     PrepareHandshake,
     PrepareToken {
         created: bool,
@@ -146,7 +148,9 @@ impl Task {
             Self::GetToken { id } => target.read_blob(&id.to_string()),
             Self::DeleteToken { id } => target.delete_blob(&id.to_string()),
             Self::CreateContainer { mark, .. } => target.create_session(mark, now.as_secs()),
-            Self::CheckMark { .. } | Self::CheckOurs { .. } => target.container_properties(),
+            Self::LookAround | Self::CheckMark { .. } | Self::CheckOurs { .. } => {
+                target.container_properties()
+            }
             Self::CreateBlob { first, .. } => target.create_append_blob(first.blob()),
             Self::RemoveHandshakes | Self::RemoveTokens | Self::DeleteContainer { .. } => {
                 target.delete_container()
@@ -184,7 +188,8 @@ impl Task {
 
     fn room(&self) -> Option<Room<'_>> {
         Some(match self {
-            Self::PrepareHandshake
+            Self::LookAround
+            | Self::PrepareHandshake
             | Self::RemoveHandshakes
             | Self::PutHandshake { .. }
             | Self::List { .. }
@@ -220,7 +225,8 @@ impl Task {
     pub(super) fn mutates(&self) -> bool {
         !matches!(
             self,
-            Self::List { .. }
+            Self::LookAround
+                | Self::List { .. }
                 | Self::GetToken { .. }
                 | Self::CheckMark { .. }
                 | Self::CheckOurs { .. }
@@ -256,6 +262,7 @@ impl Task {
     pub(super) fn action(&self, store: &BlobStore) -> String {
         let names = store.names();
         let what = match self {
+            Self::LookAround => format!("looking for container {:?}", names.handshake()),
             Self::PrepareHandshake => format!("creating container {:?}", names.handshake()),
             Self::PrepareToken { .. } => format!("creating container {:?}", names.token()),
             Self::RemoveHandshakes => format!("removing container {:?}", names.handshake()),

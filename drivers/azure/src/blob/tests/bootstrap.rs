@@ -12,31 +12,112 @@ fn exists() -> Outcome {
     code(409, "ContainerAlreadyExists")
 }
 
+const LOOK: &str = "GET /acc/handshake?restype=container x-ms-version:2021-12-02";
+const MAKE_HANDSHAKE: &str =
+    "PUT /acc/handshake?restype=container content-length:0 x-ms-version:2021-12-02";
+const MAKE_TOKEN: &str =
+    "PUT /acc/token?restype=container content-length:0 x-ms-version:2021-12-02";
+
+fn missing() -> Outcome {
+    code(404, "ContainerNotFound")
+}
+
 #[test]
 fn the_bootstrap_is_ours_only_when_both_containers_are_new() {
     for (outcomes, created) in [
-        (vec![ok(201), ok(201)], true),
-        (vec![exists(), ok(201)], false),
-        (vec![ok(201), exists()], false),
-        (vec![exists(), exists()], false),
+        (vec![missing(), ok(201), ok(201)], true),
+        // Somebody made it between the two requests.
+        (vec![missing(), exists(), ok(201)], false),
+        (vec![missing(), ok(201), exists()], false),
+        (vec![missing(), exists(), exists()], false),
     ] {
         let (lines, result) = run(&listener(), &first_try(Operation::Prepare), outcomes);
-        assert_eq!(
-            lines,
-            [
-                "PUT /acc/handshake?restype=container content-length:0 x-ms-version:2021-12-02",
-                "PUT /acc/token?restype=container content-length:0 x-ms-version:2021-12-02",
-            ]
-        );
+        assert_eq!(lines, [LOOK, MAKE_HANDSHAKE, MAKE_TOKEN]);
         assert_eq!(result, Ok(Reply::Prepared { created }));
+    }
+    for outcomes in [vec![ok(200), ok(201)], vec![ok(200), exists()]] {
+        let (lines, result) = run(&listener(), &first_try(Operation::Prepare), outcomes);
+        assert_eq!(lines, [LOOK, MAKE_TOKEN]);
+        assert_eq!(result, Ok(Reply::Prepared { created: false }));
     }
 }
 
 #[test]
+fn another_service_is_refused_before_anything_is_made_in_it() {
+    for (server, status, service) in [
+        ("Azurite-Queue/3.35.0", 400, "queue storage"),
+        ("Azurite-Table/3.35.0", 403, "table storage"),
+        (
+            "Windows-Azure-Queue/1.0 Microsoft-HTTPAPI/2.0",
+            404,
+            "queue storage",
+        ),
+        (
+            "Windows-Azure-Table/1.0 Microsoft-HTTPAPI/2.0",
+            200,
+            "table storage",
+        ),
+        (
+            "Windows-Azure-File/1.0 Microsoft-HTTPAPI/2.0",
+            404,
+            "file storage",
+        ),
+        (
+            "Windows-Azure-HDFS/1.0 Microsoft-HTTPAPI/2.0",
+            404,
+            "Data Lake storage",
+        ),
+    ] {
+        let outcome = Ok(answer(status, &[("server", server)], ""));
+        let (lines, result) = run(&listener(), &first_try(Operation::Prepare), vec![outcome]);
+        assert_eq!(lines, [LOOK], "{server}");
+        let failure = result.unwrap_err();
+        assert_eq!(failure.kind, FailureKind::Refused, "{server}");
+        assert!(!failure.is_retryable() && !failure.may_have_landed);
+        assert_eq!(
+            failure.detail,
+            format!(
+                "looking for container \"handshake\" at {ENDPOINT}: {service} answers there, \
+                 not blob storage: check the endpoint, it is the account's blob endpoint that is \
+                 wanted"
+            )
+        );
+    }
+}
+
+#[test]
+fn blob_storage_and_servers_that_say_nothing_are_taken_as_they_are() {
+    for server in [
+        "Windows-Azure-Blob/1.0 Microsoft-HTTPAPI/2.0",
+        "Azurite-Blob/3.35.0",
+        "nginx",
+        "Queue/1.0",
+        "Windows-Azure-",
+        "",
+    ] {
+        let head = [("server", server), ("x-ms-error-code", "ContainerNotFound")];
+        let outcomes = vec![Ok(answer(404, &head, "")), ok(201), ok(201)];
+        let (_, result) = run(&listener(), &first_try(Operation::Prepare), outcomes);
+        assert_eq!(result, Ok(Reply::Prepared { created: true }), "{server}");
+    }
+}
+
+#[test]
+fn a_ticket_to_another_service_is_refused_too() {
+    let get = first_try(Operation::GetToken { id: id() });
+    let head = [("server", "Azurite-Queue/3.35.0")];
+    let (_, result) = run(&dialer(), &get, vec![Ok(answer(404, &head, ""))]);
+    assert_eq!(kind(&result), FailureKind::Refused);
+}
+
+#[test]
 fn a_bootstrap_still_being_deleted_is_waited_for() {
-    let outcomes = vec![code(409, "ContainerBeingDeleted")];
-    let (_, result) = run(&listener(), &first_try(Operation::Prepare), outcomes);
-    assert!(result.unwrap_err().is_retryable());
+    for before in [vec![], vec![missing()]] {
+        let mut outcomes = before;
+        outcomes.push(code(409, "ContainerBeingDeleted"));
+        let (_, result) = run(&listener(), &first_try(Operation::Prepare), outcomes);
+        assert!(result.unwrap_err().is_retryable());
+    }
 }
 
 #[test]
@@ -44,12 +125,13 @@ fn trap_19_a_bootstrap_is_removed_only_by_the_store_that_made_it() {
     let remove = first_try(Operation::RemoveBootstrap);
     let prepare = first_try(Operation::Prepare);
     let store = listener();
-    for outcomes in [vec![exists(), ok(201)], vec![exists(), exists()]] {
+    for outcomes in [vec![ok(200), ok(201)], vec![ok(200), exists()]] {
         run(&store, &prepare, outcomes).1.unwrap();
         let failure = store.begin(&remove, NOW).unwrap_err();
         assert_eq!(failure.kind, FailureKind::Refused);
     }
-    run(&store, &prepare, vec![ok(201), ok(201)]).1.unwrap();
+    let fresh = vec![missing(), ok(201), ok(201)];
+    run(&store, &prepare, fresh).1.unwrap();
     let (lines, result) = run(
         &store,
         &remove,
