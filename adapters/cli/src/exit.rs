@@ -52,6 +52,8 @@ pub struct Fault {
     what: String,
     store: Option<String>,
     hint: Option<Cow<'static, str>>,
+    /// What the store said, if it was the store.
+    kind: Option<FailureKind>,
 }
 
 impl Fault {
@@ -62,6 +64,7 @@ impl Fault {
             what: one_line(&what.into()),
             store: None,
             hint: None,
+            kind: None,
         }
     }
 
@@ -151,7 +154,45 @@ impl Fault {
         if self.code != Code::Interrupted && !self.what.contains(endpoint) {
             self.store.get_or_insert_with(|| store.to_owned());
         }
+        // Advice about services and their tickets.
+        if is_directory(store) && self.is_misplaced() && self.code == Code::Peer {
+            self.hint = None;
+        }
         self
+    }
+
+    /// Says that the store could not even be opened. A directory that is not there, or is none, is
+    /// a fault of this machine; nobody else had a part in it.
+    pub fn unopened(mut self, store: &str) -> Self {
+        if is_directory(store) && self.is_misplaced() {
+            self.code = Code::Local;
+            self.hint = None;
+        }
+        self.over(store)
+    }
+
+    /// The same for whoever makes the store: the driver's advice for dialers, to start the
+    /// listener first, is not for it.
+    pub fn unmade(self, store: &str) -> Self {
+        let fault = self.unopened(store);
+        if fault.code != Code::Local || fault.kind != Some(FailureKind::NotFound) {
+            return fault;
+        }
+        let what = fault
+            .what
+            .rsplit_once("; ")
+            .map(|(what, _)| what.to_owned());
+        Self {
+            what: what.unwrap_or_else(|| fault.what.clone()),
+            ..fault
+        }
+        .with_hint("check the path, and that the volume is mounted")
+    }
+
+    /// The store is not where it should be, or not what it should be.
+    fn is_misplaced(&self) -> bool {
+        use FailureKind::{Malformed, NotFound, Refused};
+        matches!(self.kind, Some(NotFound | Refused | Malformed))
     }
 
     /// Says what to try.
@@ -242,8 +283,16 @@ impl From<&Failure> for Fault {
             }
         };
         let asks = failure.detail.contains('?') || failure.detail.contains("check ");
-        Self::new(code, failure.detail.clone()).maybe_try(hint.filter(|_| !asks))
+        let fault = Self::new(code, failure.detail.clone()).maybe_try(hint.filter(|_| !asks));
+        Self {
+            kind: Some(failure.kind),
+            ..fault
+        }
     }
+}
+
+fn is_directory(store: &str) -> bool {
+    store.starts_with("dir:")
 }
 
 /// Text from elsewhere as one printable line: no control characters, and not without end.
@@ -324,6 +373,24 @@ mod tests {
         let line = |detail: &str| Fault::from(&Failure::new(FailureKind::NotFound, detail)).line();
         assert_eq!(line("no file; check the path"), "no file; check the path");
         assert!(line("no file").ends_with("get a new ticket"));
+    }
+
+    #[test]
+    fn a_directory_that_cannot_be_opened_is_a_local_fault_without_advice_about_services() {
+        for kind in [FailureKind::NotFound, FailureKind::Refused] {
+            let fault = || Fault::from(&Failure::new(kind, "cannot open /x; use another"));
+            let opening = fault().unopened("dir:/x");
+            assert_eq!(opening.code(), Code::Local);
+            assert_eq!(opening.line(), "cannot open /x; use another (store dir:/x)");
+            let making = fault().unmade("dir:/x");
+            assert_eq!(making.code(), Code::Local);
+            assert!(making.line().starts_with("cannot open /x"));
+            assert!(!making.line().contains("listener"), "{}", making.line());
+            assert_eq!(fault().over("dir:/x").code(), Code::Peer);
+            assert!(!fault().over("dir:/x").line().contains("ticket"));
+            assert_eq!(fault().unopened("azblob").code(), Code::Peer);
+            assert!(fault().unopened("azblob").hint.is_some());
+        }
     }
 
     #[test]

@@ -141,10 +141,11 @@ impl Run {
     }
 
     /// Dials, unless the user has enough.
-    pub(crate) async fn dial(&self, dialer: &Dialer) -> Result<Connection, Fault> {
+    pub(crate) async fn dial(&self, dialer: &Dialer, place: &str) -> Result<Connection, Fault> {
+        let failed = |error| Fault::handshake(error).unopened(place);
         let connection = self
             .interrupt
-            .or(async { dialer.dial().await.map_err(Fault::handshake) })
+            .or(async { dialer.dial().await.map_err(failed) })
             .await?;
         self.tell_connected(&connection);
         Ok(connection)
@@ -248,13 +249,13 @@ impl NamedStore {
                 listening.await
             }
         };
-        result.map_err(|error| Fault::from(error).over(&self.name))
+        result.map_err(|error| Fault::from(error).unmade(&self.name))
     }
 
     /// Prepares the meeting place without listening.
     pub(crate) async fn prepare(&self, config: Config) -> Result<Ticket, Fault> {
         let result = self.store.prepare(config).await;
-        result.map_err(|error| Fault::from(error).over(&self.name))
+        result.map_err(|error| Fault::from(error).unmade(&self.name))
     }
 }
 

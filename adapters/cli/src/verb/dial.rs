@@ -17,7 +17,7 @@ pub(crate) async fn run(verb: &Dial, run: &Run) -> Result<(), Fault> {
     match &verb.forward {
         None => {
             let joined = async {
-                let connection = run.dial(&dialer).await?;
+                let connection = run.dial(&dialer, &place).await?;
                 relay(run, connection, stdio::local()).await
             };
             joined.await.map_err(|fault| fault.over(&place))
@@ -61,7 +61,7 @@ async fn forward(address: &str, dialer: &Dialer, place: &str, run: &Run) -> Resu
         let (run, dialer, place) = (run.clone(), dialer.clone(), place.to_owned());
         tasks.spawn(async move {
             let served = async {
-                let connection = run.dial(&dialer).await?;
+                let connection = run.dial(&dialer, &place).await?;
                 tcp::join(&run, connection, stream).await
             };
             if let Err(fault) = served.await

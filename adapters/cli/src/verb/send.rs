@@ -26,8 +26,7 @@ pub(crate) async fn run(verb: &Send, run: &Run) -> Result<(), Fault> {
         files.push(file);
     }
     let (dialer, place) = run.dialer(&ticket)?;
-    let connection = run.dial(&dialer).await;
-    let connection = connection.map_err(|fault| fault.over(&place))?;
+    let connection = run.dial(&dialer, &place).await?;
     let started = Instant::now();
     let (mut read, mut write) = connection.split();
     let mut bars = Bars::default();

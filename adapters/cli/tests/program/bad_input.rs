@@ -163,6 +163,33 @@ fn a_listener_without_its_store_gives_up_soon() {
 }
 
 #[test]
+fn a_directory_that_is_not_there_is_a_local_fault() {
+    let place = Place::directory();
+    place.write("file", b"no directory");
+    let below = format!("dir:{}", place.path("file").join("store").display());
+    let gone = format!("stillwire:dir:{}", place.path("gone").display());
+    let mut cases = vec![
+        vec!["listen", &below],
+        vec!["ticket", &below],
+        vec!["dial", &gone],
+    ];
+    if cfg!(target_os = "linux") {
+        cases.push(vec!["listen", "dir:/proc/nope"]);
+    }
+    for mut arguments in cases {
+        arguments.push("-q");
+        let done = run(stillwire(&arguments), Input::Nothing).expect(1);
+        assert_eq!(done.stderr.lines().count(), 1, "{}", done.stderr);
+        for word in ["ticket", "SAS", "service", "endpoint"] {
+            let line = done.last_line();
+            assert!(!line.contains(word), "{line}");
+        }
+        let started = done.last_line().contains("started first");
+        assert_eq!(started, arguments[0] == "dial", "{}", done.stderr);
+    }
+}
+
+#[test]
 fn a_dialer_without_its_store_times_out_in_one_line() {
     let ticket = ticket_to("http://127.0.0.1:1/acc");
     let done = run(stillwire(["dial", "-q", &ticket]), Input::Nothing).expect(4);
@@ -282,6 +309,32 @@ fn a_wrong_key_and_an_expired_ticket_are_refused() {
     assert!(done.last_line().contains("expired"), "{}", done.stderr);
     assert_eq!(done.stderr.lines().count(), 1, "{}", done.stderr);
     drop(listener);
+}
+
+#[test]
+fn another_service_than_blob_storage_is_told_from_it() {
+    for (variable, service) in [
+        ("STILLWIRE_AZURITE_QUEUE", "queue storage"),
+        ("STILLWIRE_AZURITE_TABLE", "table storage"),
+    ] {
+        let Ok(endpoint) = std::env::var(variable) else {
+            eprintln!("skipped: {variable} is not set");
+            continue;
+        };
+        for verb in ["listen", "ticket"] {
+            let mut command = stillwire([verb, "-q", &format!("azblob+{endpoint}")]);
+            command.envs([
+                ("AZURE_STORAGE_ACCOUNT", ACCOUNT),
+                ("AZURE_STORAGE_KEY", KEY),
+            ]);
+            let done = run(command, Input::Nothing).expect(5);
+            assert_eq!(done.stderr.lines().count(), 1, "{}", done.stderr);
+            let what = format!("{service} answers there, not blob storage: check the endpoint");
+            assert!(done.last_line().contains(&what), "{}", done.stderr);
+            assert!(done.last_line().contains(&endpoint), "{}", done.stderr);
+            assert!(done.stdout.is_empty());
+        }
+    }
 }
 
 #[test]
