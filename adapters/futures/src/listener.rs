@@ -1,13 +1,14 @@
 //! Accepting connections.
 
-use crate::carrier::{Carrier, Perform};
+use crate::carrier::{Carrier, Outcome, Perform};
 use crate::connection::{Connection, OnEnd, start};
 use crate::driver::Driver;
 use crate::platform::Platform;
 use crate::runtime::Runtime;
 use crate::seed;
 use futures_core::Stream;
-use futures_util::StreamExt;
+use futures_util::future::BoxFuture;
+use futures_util::{FutureExt, StreamExt};
 use std::collections::VecDeque;
 use std::fmt;
 use std::future::poll_fn;
@@ -16,8 +17,12 @@ use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 use std::task::{Context, Poll, Waker};
 use stillwire_core::Error;
 use stillwire_core::aznet::{self, Config, ListenerEvent, ListenerSecurity};
-use stillwire_core::store::Role;
+use stillwire_core::store::{Operation, Request, Role};
 use stillwire_pump::Pump;
+
+/// Connections waiting to be accepted from which on no more handshakes are looked for. What is
+/// under way by then still comes on top: one page of the listing, and the handshakes in progress.
+const MOST_WAITING: usize = 128;
 
 /// What the listener's task has for the application.
 #[derive(Default)]
@@ -28,6 +33,8 @@ struct Inbox {
     rejected: u64,
     stopping: bool,
     waker: Option<Waker>,
+    /// The listing that waits for room.
+    listing: Option<Waker>,
 }
 
 struct Shared {
@@ -52,6 +59,18 @@ impl Shared {
         }
     }
 
+    /// Ready when there is room for more connections.
+    fn poll_room(&self, cx: &mut Context<'_>) -> Poll<()> {
+        let mut inbox = self.lock();
+        if inbox.accepted.len() < MOST_WAITING {
+            return Poll::Ready(());
+        }
+        let old = inbox.listing.replace(cx.waker().clone());
+        drop(inbox);
+        drop(old);
+        Poll::Pending
+    }
+
     fn stop(&self) {
         let mut inbox = self.lock();
         inbox.stopping = true;
@@ -63,9 +82,34 @@ impl Shared {
     }
 }
 
+/// Holds listings back while too many connections wait to be accepted. Everything else passes:
+/// handshakes under way come to their end, and the clean-up goes on. Dialers wait in storage,
+/// where they cost nobody memory.
+struct Gate {
+    shared: Arc<Shared>,
+    carrier: Arc<dyn Perform>,
+}
+
+impl Perform for Gate {
+    fn perform(&self, request: Request) -> BoxFuture<'static, Outcome> {
+        if !matches!(request.operation, Operation::ListHandshakes { .. }) {
+            return self.carrier.perform(request);
+        }
+        let (shared, carrier) = (self.shared.clone(), self.carrier.clone());
+        async move {
+            poll_fn(|cx| shared.poll_room(cx)).await;
+            carrier.perform(request).await
+        }
+        .boxed()
+    }
+}
+
 /// Accepts connections in the background until it is stopped or dropped.
 ///
 /// Also a [`Stream`] of connections, which ends with the listener.
+///
+/// Some hundred connections may wait to be accepted; until then no further handshakes are taken
+/// up, and their dialers wait.
 ///
 /// Dropping it is a [`Listener::stop`] that nobody waits for: no new connection is taken, those
 /// handed out go on, and the clean-up runs in the background as long as the runtime does.
@@ -96,8 +140,11 @@ impl Listener {
             runtime: runtime.clone(),
             inbox: Mutex::new(Inbox::default()),
         });
-        let perform: Arc<dyn Perform> = carrier.clone();
-        let driver = Driver::new(pump, runtime.clone(), perform);
+        let gate = Arc::new(Gate {
+            shared: shared.clone(),
+            carrier: carrier.clone(),
+        });
+        let driver = Driver::new(pump, runtime.clone(), gate);
         runtime.spawn(Box::pin(serve(driver, Ending(shared.clone()), carrier)));
         let listener = Self {
             shared,
@@ -140,10 +187,18 @@ impl Listener {
     pub fn poll_accept(&mut self, cx: &mut Context<'_>) -> Poll<Result<Connection, Error>> {
         self.look(cx, |inbox| {
             if let Some(connection) = inbox.accepted.pop_front() {
-                return Some(Ok(connection));
+                let room = inbox.accepted.len() < MOST_WAITING;
+                let listing = inbox.listing.take_if(|_| room);
+                return Some((Ok(connection), listing));
             }
             let outcome = inbox.outcome.clone()?;
-            Some(Err(outcome.err().unwrap_or(Error::Closed)))
+            Some((Err(outcome.err().unwrap_or(Error::Closed)), None))
+        })
+        .map(|(next, listing)| {
+            if let Some(listing) = listing {
+                listing.wake();
+            }
+            next
         })
     }
 
@@ -250,5 +305,169 @@ impl Drop for Ending {
             inbox.outcome.get_or_insert(Err(Error::Closed));
         });
         self.0.pump.end();
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::address::Options;
+    use crate::dialer::Dialer;
+    use crate::store::Store;
+    use std::sync::atomic::{AtomicU64, Ordering};
+    use std::time::Duration;
+    use stillwire_core::Instant;
+    use stillwire_core::store::{Reply, RequestId};
+
+    /// One thread and a clock of its own: a step polls every task and lets a little time pass.
+    #[derive(Default)]
+    struct Steps {
+        tasks: Mutex<Vec<BoxFuture<'static, ()>>>,
+        millis: AtomicU64,
+    }
+
+    impl Steps {
+        fn step(&self) {
+            let tasks = std::mem::take(&mut *self.tasks.lock().unwrap());
+            let mut cx = Context::from_waker(Waker::noop());
+            for mut task in tasks {
+                if task.poll_unpin(&mut cx).is_pending() {
+                    self.tasks.lock().unwrap().push(task);
+                }
+            }
+            self.millis.fetch_add(20, Ordering::Relaxed);
+        }
+
+        fn time(&self) -> Instant {
+            Instant::from_millis(self.millis.load(Ordering::Relaxed))
+        }
+
+        /// Steps until `future` is ready: at the most for as long as a dialer waits.
+        fn run<T>(&self, future: impl Future<Output = T>) -> T {
+            let mut future = Box::pin(future);
+            let mut cx = Context::from_waker(Waker::noop());
+            for _ in 0..1_000 {
+                if let Poll::Ready(value) = future.poll_unpin(&mut cx) {
+                    return value;
+                }
+                self.step();
+            }
+            panic!("not ready");
+        }
+    }
+
+    impl Runtime for Arc<Steps> {
+        fn spawn(&self, task: BoxFuture<'static, ()>) {
+            self.tasks.lock().unwrap().push(task);
+        }
+
+        fn sleep(&self, duration: Duration) -> BoxFuture<'static, ()> {
+            let steps = self.clone();
+            let until = steps.time().after(duration);
+            poll_fn(move |_| {
+                if steps.time() < until {
+                    Poll::Pending
+                } else {
+                    Poll::Ready(())
+                }
+            })
+            .boxed()
+        }
+
+        fn now(&self) -> Instant {
+            self.time()
+        }
+
+        fn unblock(&self, work: Box<dyn FnOnce() + Send>) -> BoxFuture<'static, ()> {
+            work();
+            std::future::ready(()).boxed()
+        }
+    }
+
+    /// A carrier that has nothing.
+    struct Empty;
+
+    impl Perform for Empty {
+        fn perform(&self, request: Request) -> BoxFuture<'static, Outcome> {
+            let reply = match request.operation {
+                Operation::ListHandshakes { .. } => Reply::Handshakes {
+                    entries: Vec::new(),
+                    next: None,
+                },
+                _ => Reply::Done,
+            };
+            std::future::ready(Ok(reply)).boxed()
+        }
+    }
+
+    fn request(operation: Operation) -> Request {
+        Request {
+            id: RequestId(0),
+            operation,
+            may_have_landed: false,
+            timeout: Duration::from_secs(30),
+        }
+    }
+
+    #[test]
+    fn a_crowd_waits_in_storage_until_there_is_room_and_the_clean_up_goes_on() {
+        const DIALERS: usize = 2 * MOST_WAITING + 64;
+        let steps = Arc::new(Steps::default());
+        let platform = Platform::new(steps.clone());
+        let config = Config {
+            connect_timeout: Duration::from_secs(600),
+            ..Config::default()
+        };
+        let store = Store::from_address("memory:", &Options::default()).unwrap();
+        let listening = store.listen(&platform, config.clone());
+        let (mut listener, ticket) = steps.run(listening).unwrap();
+        let dialed = Arc::new(Mutex::new(Vec::new()));
+        for _ in 0..DIALERS {
+            let dialer = Dialer::new(&ticket, &platform, config.clone()).unwrap();
+            let dialed = dialed.clone();
+            steps.spawn(Box::pin(async move {
+                let connection = dialer.dial().await.unwrap();
+                dialed.lock().unwrap().push(connection);
+            }));
+        }
+        let count = |of: &Mutex<Vec<Connection>>| of.lock().unwrap().len();
+        for _ in 0..500 {
+            steps.step();
+        }
+        let waiting = listener.shared.lock().accepted.len();
+        let most = MOST_WAITING + 64 + config.handshakes;
+        assert!((MOST_WAITING..most).contains(&waiting), "{waiting}");
+        assert_eq!(count(&dialed), waiting);
+
+        // While it is full, everything but a listing passes; the listener's own waits as well.
+        let own = listener.shared.lock().listing.take();
+        assert!(own.is_some());
+        let gate = Gate {
+            shared: listener.shared.clone(),
+            carrier: Arc::new(Empty),
+        };
+        let name = "somebody".to_owned();
+        let removing = gate.perform(request(Operation::DeleteHandshake { name }));
+        assert_eq!(removing.now_or_never(), Some(Ok(Reply::Done)));
+        let listing = gate.perform(request(Operation::ListHandshakes {
+            after: None,
+            limit: 1,
+        }));
+        assert_eq!(listing.now_or_never(), None);
+        listener.shared.lock().listing = own;
+
+        let mut accepted = Vec::new();
+        while accepted.len() < DIALERS {
+            accepted.push(steps.run(listener.accept()).unwrap());
+        }
+        steps.run(poll_fn(|_| {
+            if count(&dialed) == DIALERS {
+                Poll::Ready(())
+            } else {
+                Poll::Pending
+            }
+        }));
+        drop(accepted);
+        dialed.lock().unwrap().clear();
     }
 }
