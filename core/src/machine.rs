@@ -88,6 +88,10 @@ pub trait Channel: Machine {
     /// True when [`Channel::write`] would take at least one byte, or fail.
     fn is_writable(&self) -> bool;
 
+    /// True when [`Machine::poll`] would now say something else than it last did, so that whoever
+    /// drives need not be woken for every byte. It may say so once too often.
+    fn has_output(&self) -> bool;
+
     /// True when the machine has nothing left to do, cleanly or not. Plaintext that was received
     /// may still wait to be read: drop it only after [`Channel::read`] has given everything out.
     fn is_finished(&self) -> bool;

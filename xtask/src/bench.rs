@@ -45,8 +45,8 @@ pub(crate) enum Figure {
     Memory,
 }
 
-/// What both sides hand to one read or write: the buffer of the published figures.
-const BUFFER: u64 = 64 * 1024;
+/// What both sides hand to one read or write: the buffer of Go's own `io.Copy`.
+const BUFFER: u64 = 32 * 1024;
 
 const ROWS: &[Row] = &[
     Row {
@@ -242,7 +242,15 @@ fn prepare() -> Result<Programs, Problem> {
     azurite::install()?;
     let go = peer::build()?;
     let mut cargo = house::cargo();
-    cargo.args(["build", "--release", "-p", "stillwire-benches", "--bins"]);
+    cargo.args([
+        "build",
+        "--release",
+        "-p",
+        "stillwire-benches",
+        "--bins",
+        "--features",
+        "aws-lc",
+    ]);
     if !process::shown(&mut cargo, Duration::from_secs(1800), |_| {})?.success() {
         return Err("the programs of the benchmark did not build".into());
     }

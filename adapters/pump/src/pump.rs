@@ -213,6 +213,18 @@ impl<M: Channel + 'static> Pump<M> {
         })
     }
 
+    /// Wakes the driver only when there is something new for it: most bytes of a busy stream
+    /// just gather.
+    fn after_stream_call(&self, mut state: MutexGuard<'_, State<M>>) {
+        if state.machine.has_output() {
+            self.after_call(state);
+        } else {
+            let due = self.due(&mut state);
+            drop(state);
+            due.wake();
+        }
+    }
+
     /// Reads plaintext; `Ok(0)` with a non-empty buffer is the peer's authentic end.
     ///
     /// Nothing is taken from the machine when this is pending: giving up loses no byte.
@@ -233,7 +245,7 @@ impl<M: Channel + 'static> Pump<M> {
             Err(error) => Err(io_error(error)),
         };
         // Room was made: the machine may want to fetch more.
-        self.after_call(state);
+        self.after_stream_call(state);
         Poll::Ready(result)
     }
 
@@ -255,7 +267,7 @@ impl<M: Channel + 'static> Pump<M> {
             Ok(n) => Ok(n),
             Err(error) => Err(io_error(error)),
         };
-        self.after_call(state);
+        self.after_stream_call(state);
         Poll::Ready(result)
     }
 

@@ -91,6 +91,10 @@ impl Machine for Toy {
 }
 
 impl Channel for Toy {
+    fn has_output(&self) -> bool {
+        true
+    }
+
     fn write(&mut self, _now: Instant, data: &[u8]) -> Result<usize, Error> {
         self.check()?;
         let n = data.len().min(self.room - self.out.len());

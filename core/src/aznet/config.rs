@@ -29,7 +29,7 @@ pub(crate) struct Pauses {
 impl Policy {
     pub(crate) fn pauses(self, carrier: Duration) -> Pauses {
         let (shortest, longest, silent) = match self {
-            Self::Latency => (tenth(carrier), 5, 25),
+            Self::Latency => (carrier.checked_div(10).unwrap_or_default(), 5, 25),
             Self::Balanced => (carrier, 50, 200),
             Self::Thrift => (carrier.saturating_mul(25), 1_000, 1_000),
         };
@@ -39,10 +39,6 @@ impl Policy {
             silent: carrier.saturating_mul(silent),
         }
     }
-}
-
-fn tenth(pause: Duration) -> Duration {
-    pause.checked_div(10).unwrap_or_default()
 }
 
 /// Settings of a dialer, a listener and their connections.

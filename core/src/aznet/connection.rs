@@ -46,7 +46,7 @@ enum Phase {
     Over,
 }
 
-/// One encrypted connection. Keeps the contract of [`Machine`] and [`Channel`].
+/// One encrypted connection. Keeps the contract of [`Machine`] and [`Channel`](crate::Channel).
 ///
 /// Holds at most `send_buffer` bytes gathered and as much in flight, and `receive_buffer` bytes
 /// received plus one read.
@@ -66,6 +66,8 @@ pub struct Connection {
     confirmed: bool,
     /// The dialer has said that it has read everything.
     peer_done: bool,
+    /// The application made room since the last poll.
+    fetch: bool,
     /// The dialer greeted us, so it will say so.
     greeted: bool,
     /// Clean-up still to do, the first being worked on.
@@ -104,6 +106,7 @@ impl Connection {
             started: now,
             confirmed: false,
             peer_done: false,
+            fetch: false,
             greeted: false,
             chores: VecDeque::new(),
             events: VecDeque::new(),
@@ -361,7 +364,8 @@ impl Connection {
         }
         match result {
             Ok(_) => {
-                if self.outbound.done(now, id, &mut self.stats) {
+                let asked = self.outbound.done(now, id, &mut self.stats);
+                if asked && self.outbound.is_flushed() {
                     self.inbound.expect(now);
                 }
             }
@@ -449,6 +453,7 @@ impl Machine for Connection {
     }
 
     fn poll(&mut self, now: Instant) -> Output<ConnectionEvent> {
+        self.fetch = false;
         self.advance(now);
         if let Some(event) = self.events.pop_front() {
             return Output::Event(event);

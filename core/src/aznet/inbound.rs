@@ -174,6 +174,7 @@ impl Inbound {
                 limit: self.limit,
             };
             self.read = Some(Task::new(operation, now));
+            self.poller.looking(now);
         }
         let tries = self.read.as_ref().map_or(0, |task| task.tries);
         let timeout = self.patience(tries, profile, config);
@@ -233,7 +234,7 @@ impl Inbound {
                 self.rotating = false;
                 self.seen = false;
                 add(&mut stats.rotations, 1);
-                self.poller.found(now, true);
+                self.poller.found(now, 0, true);
                 Ok(News::default())
             }
             Reply::Data { bytes, more } => {
@@ -244,9 +245,10 @@ impl Inbound {
                 self.more = more;
                 let most = Self::most(profile, config);
                 self.limit = self.limit.saturating_mul(2).min(most);
+                let length = bytes.len();
                 let news = self.bytes(now, bytes, profile, config, stats)?;
                 if news.frames || more {
-                    self.poller.found(now, more);
+                    self.poller.found(now, length, more);
                 } else {
                     // A ping tells that the peer lives, not that data is coming.
                     self.poller.missed(now);

@@ -218,7 +218,8 @@ impl Outbound {
         self.poll(now, profile, config, ids, stats)
     }
 
-    fn may_seal(&self, profile: &Profile, config: &Config) -> bool {
+    /// True when a new write can go out now.
+    pub(super) fn may_seal(&self, profile: &Profile, config: &Config) -> bool {
         let control = self.ping || self.fin == Fin::Wanted || (self.done && self.fin != Fin::Open);
         if self.block.is_empty() && !control {
             return false;

@@ -1,7 +1,9 @@
 //! When to look for new data.
 //!
-//! Storage cannot call us, so every look costs a request. The poller learns the rhythm at which
-//! data comes and looks just before the next beat; when the beat does not come it backs off.
+//! Storage cannot call us, so every look costs a request and every pause costs latency. The poller
+//! learns how long after the last event data comes (a block of a bulk stream after the one before
+//! it, an answer after our question) and looks shortly before that; when nothing is there it backs
+//! off.
 
 use super::config::{Pauses, Policy};
 use crate::time::Instant;
@@ -9,12 +11,8 @@ use core::time::Duration;
 
 const SILENT: Duration = Duration::from_secs(60);
 
-/// Longest rhythm worth sleeping through in one go.
-const LONGEST_BEAT: Duration = Duration::from_millis(200);
-
-fn half(time: Duration) -> Duration {
-    time.checked_div(2).unwrap_or_default()
-}
+/// A read of so many bytes belongs to a bulk stream.
+const BULK: usize = 1 << 18;
 
 /// Decides the pause between reads of one direction.
 #[derive(Clone, Debug)]
@@ -22,14 +20,21 @@ pub(crate) struct Poller {
     pauses: Pauses,
     /// When to look next.
     due: Instant,
-    /// The pause that led to `due`, zero right after an arrival.
+    /// The pause that led to `due`; zero before the first miss.
     pause: Duration,
-    /// Time from one arrival to the next, as learnt.
-    beat: Duration,
-    /// Last arrival, or last reason to expect one.
+    /// How long after `anchor` data is expected, as learnt.
+    wait: Duration,
+    /// Last arrival, or our last question.
+    anchor: Instant,
+    /// When the look that is out began.
+    asked: Instant,
+    /// Last arrival.
     last: Instant,
-    /// Looks since `last` that found nothing.
-    misses: u32,
+    bulk: bool,
+}
+
+fn part(time: Duration, of: u32) -> Duration {
+    time.checked_div(of).unwrap_or_default()
 }
 
 impl Poller {
@@ -38,9 +43,11 @@ impl Poller {
             pauses: policy.pauses(carrier),
             due: now,
             pause: Duration::ZERO,
-            beat: Duration::ZERO,
+            wait: Duration::ZERO,
+            anchor: now,
+            asked: now,
             last: now,
-            misses: 0,
+            bulk: false,
         }
     }
 
@@ -53,20 +60,39 @@ impl Poller {
         self.due
     }
 
+    /// A look begins.
+    pub(crate) fn looking(&mut self, now: Instant) {
+        self.asked = now;
+    }
+
     /// Data came; `more` when more is known to be waiting.
-    pub(crate) fn found(&mut self, now: Instant, more: bool) {
-        let gap = now.since(self.last).min(LONGEST_BEAT);
-        // A hit at the first look may have come late, so aim earlier next time; a hit after
-        // misses tells the beat well.
-        self.beat = if self.misses == 0 {
-            half(self.beat)
+    pub(crate) fn found(&mut self, now: Instant, bytes: usize, more: bool) {
+        // A hit at the first look may have come late, so aim a little earlier; a hit after misses
+        // tells the time. What counts is when the look began: its own round trip comes on top.
+        self.wait = if self.pause.is_zero() {
+            self.wait
+                .saturating_sub(part(self.wait, if self.bulk { 16 } else { 3 }))
         } else {
-            half(self.beat.saturating_add(gap))
+            self.asked.since(self.anchor)
         };
+        self.bulk = bytes >= BULK;
+        let most = if self.bulk {
+            self.pauses.longest
+        } else {
+            self.pauses.shortest.saturating_mul(4)
+        };
+        self.wait = self.wait.min(most);
         self.last = now;
-        self.misses = 0;
+        self.restart(now);
+        if more {
+            self.due = now;
+        }
+    }
+
+    fn restart(&mut self, now: Instant) {
+        self.anchor = now;
         self.pause = Duration::ZERO;
-        self.due = if more { now } else { now.after(self.beat) };
+        self.due = now.after(self.wait);
     }
 
     /// Nothing was there.
@@ -76,22 +102,20 @@ impl Poller {
         } else {
             self.pauses.longest
         };
-        self.misses = self.misses.saturating_add(1);
         self.pause = if self.pause.is_zero() {
-            self.pauses.shortest
+            let least = part(self.pauses.shortest, 10);
+            part(self.wait, 6).clamp(least, self.pauses.shortest)
         } else {
             self.pause.saturating_mul(2).min(longest)
         };
         self.due = now.after(self.pause);
     }
 
-    /// We sent something, so an answer may follow: start the back-off anew.
+    /// Our question is stored, so an answer may follow: start the back-off anew.
     pub(crate) fn expect(&mut self, now: Instant) {
-        if self.misses > 0 {
-            self.misses = 0;
-            self.pause = Duration::ZERO;
-            self.last = now;
-            self.due = self.due.min(now.after(self.beat));
+        // In a bulk stream our own writes say nothing about the peer's.
+        if !self.bulk {
+            self.restart(now);
         }
     }
 }

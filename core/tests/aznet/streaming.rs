@@ -31,6 +31,10 @@ fn bytes_arrive_in_both_directions_across_rotations() {
     let data = pattern(500_000);
     push(&mut world, &mut a, &mut b, &data);
     push(&mut world, &mut b, &mut a, &data);
+    assert_eq!(
+        (a.received.len(), b.received.len()),
+        (data.len(), data.len())
+    );
     assert!(b.received == data && a.received == data);
     assert!(a.conn.stats().rotations > 2 && b.conn.stats().rotations > 2);
     assert_eq!(a.conn.stats().bytes_stored, 500_000);

@@ -369,9 +369,14 @@ impl World {
         loop {
             for end in ends.iter_mut() {
                 end.drive(&mut self.store, self.now);
-                if drain {
+                let mut had = end.received.len();
+                while drain {
                     let _ = end.drain(self.now);
                     end.drive(&mut self.store, self.now);
+                    if end.received.len() == had {
+                        break;
+                    }
+                    had = end.received.len();
                 }
             }
             let next = ends.iter().filter_map(|end| end.next).min();

@@ -1,10 +1,13 @@
 //! What is wrong with what the user or the world gives us: one line and an exit code each.
 
+use crate::hostile::Account;
 use crate::snapshots::assert_snapshot;
 use crate::support::{ACCOUNT, Input, KEY, Place, noise, run, start, stillwire, wait_for};
 use std::fs;
 use std::path::{Path, PathBuf};
 use std::time::{Duration, Instant};
+use stillwire_azure::Service;
+use stillwire_azure::http::Method;
 
 /// A snapshot's name, arguments, environment.
 type Case<'a> = (&'a str, &'a [&'a str], &'a [(&'a str, &'a str)]);
@@ -321,8 +324,10 @@ fn another_service_than_blob_storage_is_told_from_it() {
             eprintln!("skipped: {variable} is not set");
             continue;
         };
+        let name = format!("elsewhere-{}", std::process::id());
         for verb in ["listen", "ticket"] {
-            let mut command = stillwire([verb, "-q", &format!("azblob+{endpoint}")]);
+            let store = format!("azblob+{endpoint}");
+            let mut command = stillwire([verb, "-q", &store, "--handshake", &name]);
             command.envs([
                 ("AZURE_STORAGE_ACCOUNT", ACCOUNT),
                 ("AZURE_STORAGE_KEY", KEY),
@@ -333,6 +338,12 @@ fn another_service_than_blob_storage_is_told_from_it() {
             assert!(done.last_line().contains(&what), "{}", done.stderr);
             assert!(done.last_line().contains(&endpoint), "{}", done.stderr);
             assert!(done.stdout.is_empty());
+        }
+        if service == "queue storage" {
+            let account = Account::new(Service::Queue, &endpoint);
+            let (status, queues) = account.send(Method::Get, "?comp=list", &[], b"");
+            assert_eq!(status, 200, "{queues}");
+            assert!(!queues.contains(&name), "{queues}");
         }
     }
 }

@@ -4,6 +4,7 @@
 mod bad_input;
 mod files;
 mod forwarding;
+mod hostile;
 mod interrupts;
 mod printed;
 mod snapshots;

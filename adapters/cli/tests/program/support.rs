@@ -154,7 +154,12 @@ impl Running {
     /// Waits until the process has said this on stderr.
     #[track_caller]
     pub(crate) fn wait_to_hear(&self, text: &str) {
-        wait_for(|| String::from_utf8_lossy(&self.told.lock().unwrap()).contains(text));
+        wait_for(|| self.told().contains(text));
+    }
+
+    /// What the process has said on stderr so far.
+    pub(crate) fn told(&self) -> String {
+        String::from_utf8_lossy(&self.told.lock().unwrap()).into_owned()
     }
 
     pub(crate) fn is_running(&mut self) -> bool {
@@ -226,6 +231,12 @@ impl Place {
         })
     }
 
+    /// The emulator's endpoint and the name of the handshake container.
+    pub(crate) fn meeting(&self) -> (&str, &str) {
+        let endpoint = self.store[0].trim_start_matches("azblob+");
+        (endpoint, &self.store[2])
+    }
+
     pub(crate) fn path(&self, name: &str) -> PathBuf {
         self.dir.path().join(name)
     }
@@ -247,6 +258,16 @@ impl Place {
             .arg(self.path("ticket"))
             .envs(self.env.iter().map(|(name, value)| (name, value)));
         command
+    }
+
+    /// Prepares the meeting place; the ticket goes to the file `ticket`.
+    pub(crate) fn prepare(&self) {
+        let mut command = stillwire(["ticket"]);
+        command
+            .args(&self.store)
+            .envs(self.env.iter().map(|(name, value)| (name, value)));
+        let ticket = run(command, Input::Nothing).expect(0).stdout;
+        self.write("ticket", &ticket);
     }
 
     /// A verb that dials whoever listens here. It needs no key.

@@ -41,6 +41,7 @@ impl Channel for Connection {
         let n = self.inbound.take(out);
         if was_full && !self.inbound.is_full(&self.config) {
             self.heard = self.heard.max(now);
+            self.fetch = true;
         }
         if n > 0 {
             return Ok(Read::Data(n));
@@ -65,6 +66,14 @@ impl Channel for Connection {
             || self.phase != Phase::Open
             || self.outbound.is_closing()
             || self.outbound.has_room(&self.profile, &self.config)
+    }
+
+    fn has_output(&self) -> bool {
+        self.fetch
+            || self.phase != Phase::Open
+            || self.error.is_some()
+            || !self.events.is_empty()
+            || self.outbound.may_seal(&self.profile, &self.config)
     }
 
     fn is_finished(&self) -> bool {

@@ -1,0 +1,324 @@
+//! What somebody with the account's key can do to those who trust the store.
+
+use crate::support::{ACCOUNT, Input, KEY, Place, Running, noise, run, start, stillwire, wait_for};
+use std::fmt::Write as _;
+use std::io::{BufRead, BufReader, Read, Write};
+use std::net::{TcpListener, TcpStream};
+use std::thread;
+use std::time::{Duration, Instant};
+use stillwire_azure::http::headers::Headers;
+use stillwire_azure::http::{Method, Url};
+use stillwire_azure::shared_key::authorization;
+use stillwire_azure::{AccountKey, Service};
+
+/// The emulator's account, in the hands of somebody who knows its key.
+pub(crate) struct Account {
+    service: Service,
+    endpoint: Url,
+}
+
+impl Account {
+    pub(crate) fn new(service: Service, endpoint: &str) -> Self {
+        Self {
+            service,
+            endpoint: endpoint.parse().unwrap(),
+        }
+    }
+
+    fn of(place: &Place) -> Self {
+        Self::new(Service::Blob, place.meeting().0)
+    }
+
+    /// Sends one signed request: the status, and head and body of the answer as text.
+    pub(crate) fn send(
+        &self,
+        method: Method,
+        path: &str,
+        headers: &[(&str, &str)],
+        body: &[u8],
+    ) -> (u16, String) {
+        let url: Url = format!("{}/{path}", self.endpoint).parse().unwrap();
+        let host = format!("{}:{}", url.host_str().unwrap(), url.port().unwrap());
+        let target = match url.query() {
+            Some(query) => format!("{}?{query}", url.path()),
+            None => url.path().to_owned(),
+        };
+        // An old version of HTTP, which answers in one piece and hangs up.
+        let mut head = format!("{method} {target} HTTP/1.0\r\nhost: {host}\r\n");
+        let dated = [
+            ("x-ms-date", "Mon, 11 Jan 2027 08:00:27 GMT"),
+            ("x-ms-version", "2021-12-02"),
+        ];
+        let mut signed = Headers::new();
+        for (name, value) in dated.iter().chain(headers) {
+            signed.insert((*name).to_owned(), (*value).to_owned());
+            write!(head, "{name}: {value}\r\n").unwrap();
+        }
+        let key = AccountKey::parse(KEY).unwrap();
+        let length = body.len();
+        let authorization = authorization(
+            self.service,
+            ACCOUNT,
+            &key,
+            method,
+            &url,
+            &signed,
+            length as u64,
+        );
+        write!(
+            head,
+            "authorization: {authorization}\r\ncontent-length: {length}\r\n\r\n"
+        )
+        .unwrap();
+        let mut stream = TcpStream::connect(host).unwrap();
+        stream.write_all(head.as_bytes()).unwrap();
+        stream.write_all(body).unwrap();
+        let mut answer = Vec::new();
+        stream.read_to_end(&mut answer).unwrap();
+        let answer = String::from_utf8_lossy(&answer).into_owned();
+        let status = answer.split(' ').nth(1).and_then(|word| word.parse().ok());
+        (status.unwrap_or_default(), answer)
+    }
+
+    fn put(&self, path: &str, headers: &[(&str, &str)], body: &[u8]) -> u16 {
+        self.send(Method::Put, path, headers, body).0
+    }
+
+    fn list(&self, container: &str) -> String {
+        let path = format!("{container}?restype=container&comp=list&include=metadata");
+        let (status, listing) = self.send(Method::Get, &path, &[], b"");
+        assert_eq!(status, 200, "{listing}");
+        listing
+    }
+
+    /// Leaves an entry at the meeting place.
+    fn knock(&self, place: &Place, name: &str, payload: &str) -> u16 {
+        let headers = [
+            ("x-ms-blob-type", "BlockBlob"),
+            ("x-ms-meta-payload", payload),
+        ];
+        self.put(&format!("{}/{name}", place.meeting().1), &headers, b"")
+    }
+}
+
+/// The session of a process that runs with `--json`.
+fn session(process: &Running) -> String {
+    process.wait_to_hear("\"connected\"");
+    let told = process.told();
+    let events = told
+        .lines()
+        .filter_map(|line| serde_json::from_str::<serde_json::Value>(line).ok());
+    let connected = events.into_iter().find(|e| e["event"] == "connected");
+    connected.unwrap()["id"].as_str().unwrap().to_owned()
+}
+
+/// What a process says that ends because of the store.
+fn ends_with_one_line(process: Running, code: i32, words: &str) {
+    let asked = Instant::now();
+    let done = process.finish().expect(code);
+    let took = asked.elapsed();
+    assert!(took < Duration::from_secs(50), "{took:?}");
+    assert_eq!(done.stderr.lines().count(), 1, "{}", done.stderr);
+    assert!(done.last_line().contains(words), "{}", done.stderr);
+}
+
+/// A chunk's prefix, and bytes that nobody has sealed.
+fn garbage() -> Vec<u8> {
+    [&[0, 0, 0, 48][..], &noise(48)].concat()
+}
+
+fn append(account: &Account, session: &str, blob: &str) {
+    let path = format!("{session}/{blob}?comp=appendblock");
+    assert_eq!(account.put(&path, &[], &garbage()), 201);
+}
+
+#[test]
+fn a_corrupted_chunk_ends_the_dialer_that_reads_it() {
+    let Some(place) = Place::azurite() else {
+        return;
+    };
+    let listener = start(place.listening("listen", &["--json"]), Input::Open);
+    let dialer = start(place.dialing("dial", &["-q"]), Input::Open);
+    append(&Account::of(&place), &session(&listener), "res-0");
+    ends_with_one_line(dialer, 5, "authentication failed");
+}
+
+#[test]
+fn a_corrupted_chunk_ends_the_listener_that_reads_it() {
+    let Some(place) = Place::azurite() else {
+        return;
+    };
+    let listener = start(place.listening("listen", &["-q"]), Input::Open);
+    let dialer = start(place.dialing("dial", &["--json"]), Input::Open);
+    append(&Account::of(&place), &session(&dialer), "req-0");
+    ends_with_one_line(listener, 5, "authentication failed");
+}
+
+#[test]
+fn a_container_that_vanishes_mid_stream_ends_both_sides() {
+    let Some(place) = Place::azurite() else {
+        return;
+    };
+    let account = Account::of(&place);
+    let listener = start(place.listening("listen", &["-q"]), Input::Open);
+    let dialer = start(place.dialing("dial", &["--json"]), Input::Open);
+    let session = session(&dialer);
+    let path = format!("{session}?restype=container");
+    assert_eq!(account.send(Method::Delete, &path, &[], b"").0, 202);
+    // Neither side writes: the loss shows in reading alone.
+    ends_with_one_line(listener, 5, "deleted while it was in use");
+    let done = dialer.finish().expect(5);
+    let error: serde_json::Value = serde_json::from_str(done.last_line()).unwrap();
+    assert_eq!(error["event"], "error");
+    assert_eq!(error["code"], 5);
+}
+
+#[test]
+fn a_container_that_vanishes_under_a_writer_ends_it_at_once() {
+    let Some(place) = Place::azurite() else {
+        return;
+    };
+    let listener = start(place.listening("listen", &["--json"]), Input::Open);
+    let mut dialer = start(place.dialing("dial", &["-q"]), Input::Open);
+    let path = format!("{}?restype=container", session(&listener));
+    let account = Account::of(&place);
+    assert_eq!(account.send(Method::Delete, &path, &[], b"").0, 202);
+    let mut stdin = dialer.stdin();
+    stdin.write_all(&noise(100_000)).unwrap();
+    let asked = Instant::now();
+    ends_with_one_line(dialer, 5, "is not there");
+    assert!(asked.elapsed() < Duration::from_secs(10));
+    drop(stdin);
+}
+
+/// What the metadata `payload` of an entry says.
+fn payload(listing: &str) -> Option<String> {
+    let rest = listing.split_once("<payload>")?.1;
+    Some(rest.split_once("</payload>")?.0.to_owned())
+}
+
+fn base64(bytes: &[u8]) -> String {
+    const LETTERS: &[u8; 64] = b"ABCDEFGHIJKLMNOPQRSTUVWXYZabcdefghijklmnopqrstuvwxyz0123456789+/";
+    let mut text = String::new();
+    for group in bytes.chunks(3) {
+        let mut three = [0; 3];
+        three[..group.len()].copy_from_slice(group);
+        let bits = u32::from_be_bytes([0, three[0], three[1], three[2]]);
+        for place in 0..4 {
+            let letter = LETTERS[(bits >> (18 - 6 * place)) as usize & 63];
+            let filled = place <= group.len();
+            text.push(if filled { char::from(letter) } else { '=' });
+        }
+    }
+    text
+}
+
+#[cfg(unix)]
+#[test]
+fn replays_and_hostile_names_keep_nobody_out_and_touch_nothing() {
+    let Some(place) = Place::azurite() else {
+        return;
+    };
+    let account = Account::of(&place);
+    // A dialer knocks before anybody listens; its message is there for all to copy.
+    place.prepare();
+    let early = start(
+        place.dialing("dial", &["--json"]),
+        Input::Bytes(b"early".to_vec()),
+    );
+    let mut copied = None;
+    wait_for(|| {
+        copied = payload(&account.list(place.meeting().1));
+        copied.is_some()
+    });
+    let copied = copied.unwrap();
+    let listener = start(place.listening("listen", &["--echo", "-v"]), Input::Nothing);
+    let id = session(&early);
+    assert_eq!(early.finish().expect(0).stdout, b"early");
+    // The listener has removed the entry by now, or does so soon.
+    wait_for(|| payload(&account.list(place.meeting().1)).is_none());
+    assert_eq!(account.knock(&place, &id, &copied), 201);
+    listener.wait_to_hear("seen before");
+
+    // Somebody else's container, and a message that names it.
+    let nanos = std::time::UNIX_EPOCH.elapsed().unwrap().as_nanos();
+    let digits = format!("{:012x}", nanos & 0xFFFF_FFFF_FFFF);
+    let theirs = format!("c9e7ab11-6c24-4589-8afc-{digits}");
+    let made = account.put(&format!("{theirs}?restype=container"), &[], b"");
+    assert_eq!(made, 201);
+    let blob = [("x-ms-blob-type", "BlockBlob")];
+    let kept = format!("{theirs}/req-0");
+    assert_eq!(account.put(&kept, &blob, b"theirs"), 201);
+    let mut message = vec![9];
+    message.resize(32, 0);
+    message.extend_from_slice(theirs.as_bytes());
+    assert_eq!(account.knock(&place, &theirs, &base64(&message)), 201);
+    listener.wait_to_hear("not ours");
+
+    let upper = id.to_uppercase();
+    let hostile = [
+        "..%2Fx",
+        "handshake",
+        "%24root",
+        "a%2Fb%3Fc",
+        "nul%01",
+        "nul%00",
+        &upper,
+    ];
+    let mut planted = 0;
+    for name in hostile {
+        let status = account.knock(&place, name, &copied);
+        assert!(matches!(status, 201 | 400), "{name}: {status}");
+        planted += usize::from(status == 201);
+    }
+    assert!(planted >= 5, "the emulator took {planted}");
+    for number in 0..100 {
+        account.knock(&place, &format!("junk-{number}"), "not base64!");
+    }
+
+    for round in 0..2 {
+        let data = noise(50_000 + round);
+        let done = run(place.dialing("dial", &["-q"]), Input::Bytes(data.clone()));
+        assert!(done.expect(0).stdout == data);
+    }
+    let (status, blob) = account.send(Method::Get, &kept, &[], b"");
+    assert_eq!(status, 200);
+    assert!(blob.ends_with("theirs"), "{blob}");
+    let listing = account.list(&theirs);
+    assert_eq!(listing.matches("<Blob>").count(), 1, "{listing}");
+    listener.signal(rustix::process::Signal::INT);
+    let done = listener.finish().expect(130);
+    assert!(
+        done.stderr.contains("handshakes refused"),
+        "{}",
+        done.stderr
+    );
+    assert!(!done.stderr.contains("sig="), "{}", done.stderr);
+}
+
+/// The emulator tolerates any clock, so the refusal comes from a service of our own.
+#[test]
+fn a_clock_that_is_off_is_named_as_the_cause() {
+    let service = TcpListener::bind("127.0.0.1:0").unwrap();
+    let port = service.local_addr().unwrap().port();
+    thread::spawn(move || {
+        for stream in service.incoming() {
+            let mut stream = stream.unwrap();
+            let mut lines = BufReader::new(stream.try_clone().unwrap()).lines();
+            while lines.next().is_some_and(|line| !line.unwrap().is_empty()) {}
+            let answer = "HTTP/1.1 403 Forbidden\r\nserver: Windows-Azure-Blob/1.0\r\n\
+                          date: Sat, 01 Jan 2000 00:00:00 GMT\r\n\
+                          x-ms-error-code: AuthenticationFailed\r\n\
+                          content-length: 0\r\nconnection: close\r\n\r\n";
+            stream.write_all(answer.as_bytes()).unwrap();
+        }
+    });
+    let store = format!("azblob+http://127.0.0.1:{port}/{ACCOUNT}");
+    let mut command = stillwire(["listen", "-q", &store]);
+    command.envs([
+        ("AZURE_STORAGE_ACCOUNT", ACCOUNT),
+        ("AZURE_STORAGE_KEY", KEY),
+    ]);
+    let listener = start(command, Input::Nothing);
+    ends_with_one_line(listener, 3, "minutes ahead: set it");
+}
