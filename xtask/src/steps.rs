@@ -63,6 +63,14 @@ const STEPS: &[(&str, &str, Run)] = &[
         "unit, integration and documentation tests of the workspace",
         unit,
     ),
+    (
+        "pure",
+        "the core again in pure Rust, without aws-lc",
+        |_| {
+            let arguments = ["test", "-p", "stillwire-core"];
+            counted(house::cargo().args(arguments), Counts::read_libtest)
+        },
+    ),
     ("aws-lc", "the core again with feature aws-lc", |_| {
         let arguments = ["test", "-p", "stillwire-core", "--features", "aws-lc"];
         counted(house::cargo().args(arguments), Counts::read_libtest)

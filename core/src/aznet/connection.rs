@@ -7,6 +7,7 @@ use super::config::Config;
 use super::handshake::Split;
 use super::inbound::{Inbound, News};
 use super::outbound::Outbound;
+use super::polling::Poller;
 use super::retry::{Ids, Task};
 use super::stats::{Stats, add};
 use super::wire::chunk::{Opener, Sealer};
@@ -92,12 +93,13 @@ impl Connection {
             Role::Dialer => (split.i2r, split.r2i),
             Role::Listener => (split.r2i, split.i2r),
         };
+        let poller = Poller::new(config.policy, profile.shortest_poll, role, now);
         Self {
             id,
             role,
             hash: split.hash,
             outbound: Outbound::new(role, Sealer::new(seal), now),
-            inbound: Inbound::new(Opener::new(open), &profile, &config, now),
+            inbound: Inbound::new(Opener::new(open), poller, &profile, &config),
             profile,
             config,
             ids: Ids::default(),

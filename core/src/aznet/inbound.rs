@@ -74,7 +74,7 @@ pub(super) struct Inbound {
 }
 
 impl Inbound {
-    pub(super) fn new(opener: Opener, profile: &Profile, config: &Config, now: Instant) -> Self {
+    pub(super) fn new(opener: Opener, poller: Poller, profile: &Profile, config: &Config) -> Self {
         Self {
             opener,
             partial: BytesMut::new(),
@@ -88,7 +88,7 @@ impl Inbound {
             rotation: None,
             places: 0,
             rotating: false,
-            poller: Poller::new(config.policy, profile.shortest_poll, now),
+            poller,
             limit: Self::most(profile, config),
             more: false,
             discard: false,

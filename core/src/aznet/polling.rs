@@ -6,10 +6,14 @@
 //! off.
 
 use super::config::{Pauses, Policy};
+use crate::store::Role;
 use crate::time::Instant;
 use core::time::Duration;
 
 const SILENT: Duration = Duration::from_secs(60);
+
+/// How long a new connection is looked at closely.
+const GREETING: Duration = Duration::from_secs(2);
 
 /// A read of so many bytes belongs to a bulk stream.
 const BULK: usize = 1 << 18;
@@ -31,6 +35,8 @@ pub(crate) struct Poller {
     /// Last arrival.
     last: Instant,
     bulk: bool,
+    /// Nothing has come yet from a dialer that must be about to write.
+    greeting: bool,
 }
 
 fn part(time: Duration, of: u32) -> Duration {
@@ -38,10 +44,20 @@ fn part(time: Duration, of: u32) -> Duration {
 }
 
 impl Poller {
-    pub(crate) fn new(policy: Policy, carrier: Duration, now: Instant) -> Self {
+    /// `role`: a listener's peer has yet to find its token, so the first look can wait a little,
+    /// and those after it must not lose their pace before the dialer has come.
+    pub(crate) fn new(policy: Policy, carrier: Duration, role: Role, now: Instant) -> Self {
+        let pauses = policy.pauses(carrier);
+        let greeting = role == Role::Listener;
+        let first = if greeting {
+            pauses.shortest
+        } else {
+            Duration::ZERO
+        };
         Self {
-            pauses: policy.pauses(carrier),
-            due: now,
+            due: now.after(first.saturating_mul(4)),
+            greeting,
+            pauses,
             pause: Duration::ZERO,
             wait: Duration::ZERO,
             anchor: now,
@@ -75,6 +91,7 @@ impl Poller {
         } else {
             self.asked.since(self.anchor)
         };
+        self.greeting = false;
         self.bulk = bytes >= BULK;
         let most = if self.bulk {
             self.pauses.longest
@@ -97,14 +114,22 @@ impl Poller {
 
     /// Nothing was there.
     pub(crate) fn missed(&mut self, now: Instant) {
-        let longest = if now.since(self.last) > SILENT {
+        let silent = now.since(self.last);
+        let longest = if silent > SILENT {
             self.pauses.silent
+        } else if self.greeting && silent < GREETING {
+            self.pauses.shortest.saturating_mul(8)
         } else {
             self.pauses.longest
         };
         self.pause = if self.pause.is_zero() {
             let least = part(self.pauses.shortest, 10);
-            part(self.wait, 6).clamp(least, self.pauses.shortest)
+            let first = if self.greeting {
+                self.pauses.longest
+            } else {
+                self.wait
+            };
+            part(first, 6).clamp(least, self.pauses.shortest)
         } else {
             self.pause.saturating_mul(2).min(longest)
         };

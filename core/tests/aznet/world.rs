@@ -370,13 +370,15 @@ impl World {
             for end in ends.iter_mut() {
                 end.drive(&mut self.store, self.now);
                 let mut had = end.received.len();
-                while drain {
-                    let _ = end.drain(self.now);
-                    end.drive(&mut self.store, self.now);
-                    if end.received.len() == had {
-                        break;
+                if drain {
+                    loop {
+                        let _ = end.drain(self.now);
+                        end.drive(&mut self.store, self.now);
+                        if end.received.len() == had {
+                            break;
+                        }
+                        had = end.received.len();
                     }
-                    had = end.received.len();
                 }
             }
             let next = ends.iter().filter_map(|end| end.next).min();
