@@ -1,4 +1,8 @@
 //! What somebody with the account's key can do to those who trust the store.
+#![cfg_attr(
+    not(unix),
+    allow(dead_code, unused_imports, reason = "one test sends a signal")
+)]
 
 use crate::support::{ACCOUNT, Input, KEY, Place, Running, noise, run, start, stillwire, wait_for};
 use std::fmt::Write as _;
@@ -122,6 +126,20 @@ fn ends_with_one_line(process: Running, code: i32, words: &str) {
     assert!(done.last_line().contains(words), "{}", done.stderr);
 }
 
+/// The same for a process that runs with `--json`.
+fn ends_with_one_event(process: Running, code: i32, words: &str) {
+    let done = process.finish().expect(code);
+    let errors = done.stderr.matches("\"error\"").count();
+    let error: serde_json::Value = serde_json::from_str(done.last_line()).unwrap();
+    assert_eq!(errors, 1, "{}", done.stderr);
+    assert_eq!(error["event"], "error");
+    assert_eq!(error["code"], code);
+    assert!(
+        error["message"].as_str().unwrap().contains(words),
+        "{error}"
+    );
+}
+
 /// A chunk's prefix, and bytes that nobody has sealed.
 fn garbage() -> Vec<u8> {
     [&[0, 0, 0, 48][..], &noise(48)].concat()
@@ -148,10 +166,12 @@ fn a_corrupted_chunk_ends_the_listener_that_reads_it() {
     let Some(place) = Place::azurite() else {
         return;
     };
-    let listener = start(place.listening("listen", &["-q"]), Input::Open);
-    let dialer = start(place.dialing("dial", &["--json"]), Input::Open);
-    append(&Account::of(&place), &session(&dialer), "req-0");
-    ends_with_one_line(listener, 5, "authentication failed");
+    let listener = start(place.listening("listen", &["--json"]), Input::Open);
+    let dialer = start(place.dialing("dial", &["-q"]), Input::Open);
+    // Once it has chosen this dialer; before, it would go on to wait for a better one.
+    append(&Account::of(&place), &session(&listener), "req-0");
+    ends_with_one_event(listener, 5, "authentication failed");
+    drop(dialer);
 }
 
 #[test]
@@ -166,11 +186,9 @@ fn a_container_that_vanishes_mid_stream_ends_both_sides() {
     let path = format!("{session}?restype=container");
     assert_eq!(account.send(Method::Delete, &path, &[], b"").0, 202);
     // Neither side writes: the loss shows in reading alone.
-    ends_with_one_line(listener, 5, "deleted while it was in use");
-    let done = dialer.finish().expect(5);
-    let error: serde_json::Value = serde_json::from_str(done.last_line()).unwrap();
-    assert_eq!(error["event"], "error");
-    assert_eq!(error["code"], 5);
+    // A ping or a read finds out, whichever comes first.
+    ends_with_one_line(listener, 5, &session);
+    ends_with_one_event(dialer, 5, "");
 }
 
 #[test]
@@ -253,18 +271,11 @@ fn replays_and_hostile_names_keep_nobody_out_and_touch_nothing() {
     message.resize(32, 0);
     message.extend_from_slice(theirs.as_bytes());
     assert_eq!(account.knock(&place, &theirs, &base64(&message)), 201);
-    listener.wait_to_hear("not ours");
+    listener.wait_to_hear("it was left untouched");
 
+    // No control characters: the emulator takes them, and then answers 500 to whoever lists.
     let upper = id.to_uppercase();
-    let hostile = [
-        "..%2Fx",
-        "handshake",
-        "%24root",
-        "a%2Fb%3Fc",
-        "nul%01",
-        "nul%00",
-        &upper,
-    ];
+    let hostile = ["..%2Fx", "handshake", "%24root", "a%2Fb%3Fc", &upper];
     let mut planted = 0;
     for name in hostile {
         let status = account.knock(&place, name, &copied);
