@@ -163,6 +163,12 @@ impl Listener {
         match result {
             Err(failure) => {
                 let serving = self.phase == Phase::Serving;
+                if serving && self.after.take().is_some() {
+                    // A page that cannot be listed must not hide the first one for long.
+                    self.events.push_back(ListenerEvent::Trouble(failure));
+                    self.list(now, false);
+                    return;
+                }
                 match task.failed(now, &self.config, failure) {
                     Ok(()) => self.main = Some(task),
                     // A listener that is up outlives its service's outages.
