@@ -35,7 +35,7 @@ struct Current {
 pub(super) struct News {
     /// At least one chunk was opened.
     pub(super) opened: bool,
-    /// Frames other than pings came, or a part of a chunk.
+    /// Frames other than pings and rotations came, or a part of a chunk.
     pub(super) frames: bool,
     /// The peer's very first frame was a ping, as a Stillwire dialer's is.
     pub(super) greeted: bool,
@@ -234,7 +234,7 @@ impl Inbound {
                 self.rotating = false;
                 self.seen = false;
                 add(&mut stats.rotations, 1);
-                self.poller.found(now, 0, true);
+                self.poller.soon(now);
                 Ok(News::default())
             }
             Reply::Data { bytes, more } => {
@@ -411,7 +411,7 @@ impl Inbound {
             self.current = None;
             let first = stats.chunks_opened == 1 && !news.frames;
             news.greeted |= first && current.kind == kind::PING;
-            news.frames |= current.kind != kind::PING;
+            news.frames |= !matches!(current.kind, kind::PING | kind::ROTATE);
             match current.kind {
                 kind::FIN => {
                     self.fin = true;

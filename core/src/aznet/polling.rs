@@ -106,6 +106,11 @@ impl Poller {
         }
     }
 
+    /// Looks again at once: the peer has moved on to a new place.
+    pub(crate) fn soon(&mut self, now: Instant) {
+        self.due = now;
+    }
+
     fn restart(&mut self, now: Instant) {
         self.anchor = now;
         self.pause = Duration::ZERO;

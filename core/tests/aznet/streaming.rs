@@ -258,3 +258,18 @@ fn trap_07_a_place_whose_creation_failed_is_created_by_a_later_try() {
     let asked = world.store.log.iter().filter(rotations).count() as u64;
     assert!(asked > a.conn.stats().rotations + b.conn.stats().rotations);
 }
+
+#[test]
+fn an_idle_connection_looks_every_two_seconds_in_spite_of_pings() {
+    let (mut world, mut a, mut b) = open(config());
+    world.run(&mut [&mut a, &mut b], true, Duration::from_secs(120));
+    let before = a.conn.stats().requests();
+    world.run(&mut [&mut a, &mut b], true, Duration::from_secs(3_600));
+    let hour = a.conn.stats().requests() - before;
+    // 1,800 looks, and a ping of ours and one of the peer's every 30 s.
+    assert!(
+        (1_700..2_100).contains(&hour),
+        "{hour} requests in an idle hour: {:?}",
+        a.conn.stats()
+    );
+}
