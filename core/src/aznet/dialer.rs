@@ -16,7 +16,7 @@ use bytes::Bytes;
 use core::time::Duration;
 
 /// First pause between two looks for message 2; it doubles up to `token_poll`.
-const FIRST_LOOK: Duration = Duration::from_millis(50);
+const FIRST_LOOK: Duration = Duration::from_millis(100);
 
 /// A store that cannot be reached for this long, and never was, is given up: the address is wrong
 /// or the network is not there.

@@ -93,10 +93,12 @@ impl Poller {
         };
         self.greeting = false;
         self.bulk = bytes >= BULK;
+        // An answer takes its sender a round trip or so. Waiting longer than that for one that
+        // took longer would have both ends wait for each other's waiting.
         let most = if self.bulk {
             self.pauses.longest
         } else {
-            self.pauses.shortest.saturating_mul(4)
+            now.since(self.asked)
         };
         self.wait = self.wait.min(most);
         self.last = now;
