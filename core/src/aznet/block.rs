@@ -136,8 +136,9 @@ impl Block {
         if self.buf.len().saturating_add(needed) > limit {
             return Ok(false);
         }
-        // A carrier of one chunk per write has no room for a second one.
-        if self.open.is_none() && !self.chunks.is_empty() && limit <= profile.largest_chunk {
+        // Queue and table, which never rotate, take one chunk per write.
+        let single = profile.writes_before_rotation.is_none() && limit <= profile.largest_chunk;
+        if single && self.open.is_none() && !self.chunks.is_empty() {
             return Ok(false);
         }
         self.begin(sealer, HEADER);

@@ -5,7 +5,8 @@ mod stream;
 use super::ConnectionId;
 use super::config::Config;
 use super::handshake::Split;
-use super::inbound::{Inbound, News};
+use super::inbound::Inbound;
+use super::news::News;
 use super::outbound::Outbound;
 use super::polling::Poller;
 use super::retry::{Ids, Task};
@@ -148,7 +149,7 @@ impl Connection {
     /// True when the stream ended cleanly in both directions and the clean-up is done: nobody
     /// else need delete anything.
     pub fn is_clean(&self) -> bool {
-        self.clean
+        self.clean && self.phase == Phase::Over
     }
 
     /// Plaintext held for the application, in bytes.
@@ -172,6 +173,7 @@ impl Connection {
             return;
         }
         self.error = Some(error.clone());
+        self.clean = false;
         self.outbound.forget();
         self.phase = Phase::Over;
         self.chores.clear();
@@ -343,11 +345,19 @@ impl Connection {
             let again = match result {
                 Ok(_) => false,
                 // What cannot be cleaned up now is left to the janitor.
-                Err(failure) => chore.failed(now, &self.config, failure).is_ok(),
+                Err(failure) => {
+                    let again = chore.failed(now, &self.config, failure).is_ok();
+                    self.clean &= again;
+                    again
+                }
             };
             if !again {
                 self.chores.pop_front();
             }
+            return Ok(());
+        }
+        if matches!(self.phase, Phase::Cleaning | Phase::Over) {
+            // The stream is over: what is still under way changes nothing.
             return Ok(());
         }
         if self.inbound.owns(id) {

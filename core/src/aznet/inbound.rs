@@ -4,6 +4,7 @@
 
 use super::block::DONE;
 use super::config::Config;
+use super::news::News;
 use super::polling::Poller;
 use super::retry::{Ids, Task};
 use super::stats::{Stats, add};
@@ -31,20 +32,6 @@ struct Current {
     left: usize,
 }
 
-#[derive(Clone, Copy, Default, Debug, PartialEq, Eq)]
-pub(super) struct News {
-    /// At least one chunk was opened.
-    pub(super) opened: bool,
-    /// Frames other than pings and rotations came, or a part of a chunk.
-    pub(super) frames: bool,
-    /// The peer's very first frame was a ping, as a Stillwire dialer's is.
-    pub(super) greeted: bool,
-    /// The peer's end mark came.
-    pub(super) fin: bool,
-    /// The peer's farewell came.
-    pub(super) done: bool,
-}
-
 pub(super) struct Inbound {
     opener: Opener,
     /// A chunk that is not all there, prefix included.
@@ -53,6 +40,8 @@ pub(super) struct Inbound {
     head_length: usize,
     current: Option<Current>,
     plain: VecDeque<BytesMut>,
+    /// Size of the read whose bytes are being taken in: a slice of it keeps all of it alive.
+    pinned: usize,
     buffered: usize,
     pub(super) fin: bool,
     read: Option<Task>,
@@ -82,6 +71,7 @@ impl Inbound {
             head_length: 0,
             current: None,
             plain: VecDeque::new(),
+            pinned: 0,
             buffered: 0,
             fin: false,
             read: None,
@@ -144,7 +134,7 @@ impl Inbound {
 
     /// True when the application holds us back from fetching.
     pub(super) fn is_full(&self, config: &Config) -> bool {
-        self.buffered > config.receive_buffer / 2
+        !self.fin && self.buffered > config.receive_buffer / 2
     }
 
     /// We sent something: look sooner.
@@ -304,6 +294,7 @@ impl Inbound {
         stats: &mut Stats,
     ) -> Result<News, Error> {
         let mut news = News::default();
+        self.pinned = bytes.len();
         // First the rest of a chunk that began earlier, so that only that one is copied.
         while !self.partial.is_empty() && !bytes.is_empty() {
             let wanted = match self.partial.first_chunk::<PREFIX>() {
@@ -435,11 +426,11 @@ impl Inbound {
         }
     }
 
-    /// Queues plaintext. Small pieces are copied together, so that a peer who sends single bytes
-    /// cannot make us hold many times their weight.
+    /// Queues plaintext. Pieces that are small beside the read they came in are copied together,
+    /// so that no choice of frames makes us hold many times their weight.
     fn keep(&mut self, payload: BytesMut) {
         self.buffered = self.buffered.saturating_add(payload.len());
-        if payload.len() > SMALL {
+        if payload.len() > SMALL.max(self.pinned / 8) {
             self.plain.push_back(payload);
             return;
         }
@@ -449,7 +440,7 @@ impl Inbound {
             tail.extend_from_slice(&payload);
             return;
         }
-        let mut tail = BytesMut::with_capacity(SMALL.saturating_mul(4));
+        let mut tail = BytesMut::with_capacity(payload.len().max(SMALL.saturating_mul(4)));
         tail.extend_from_slice(&payload);
         self.plain.push_back(tail);
     }

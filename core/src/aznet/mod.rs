@@ -21,6 +21,7 @@ mod inbound;
 mod janitor;
 mod listener;
 mod memory;
+mod news;
 mod outbound;
 mod polling;
 mod retry;

@@ -136,7 +136,7 @@ impl Outbound {
     }
 
     pub(super) fn fin_stored(&self) -> bool {
-        self.fin == Fin::Stored
+        self.fin == Fin::Stored && self.flights.iter().all(|flight| flight.data == 0)
     }
 
     pub(super) fn any_sealed(&self) -> bool {

@@ -47,7 +47,8 @@ impl Poller {
     /// `role`: a listener's peer has yet to find its token, so the first look can wait a little,
     /// and those after it must not lose their pace before the dialer has come.
     pub(crate) fn new(policy: Policy, carrier: Duration, role: Role, now: Instant) -> Self {
-        let pauses = policy.pauses(carrier);
+        // A carrier that names no pause must not make us spin.
+        let pauses = policy.pauses(carrier.max(Duration::from_micros(10)));
         let greeting = role == Role::Listener;
         let first = if greeting {
             pauses.shortest

@@ -193,3 +193,17 @@ fn nothing_but_our_own_session_is_ever_deleted() {
         }
     }
 }
+
+#[test]
+fn a_session_that_could_not_be_removed_is_left_to_the_janitor() {
+    let mut world = World::new(config());
+    let (mut a, mut b) = world.dial(config()).unwrap();
+    a.conn.close_write(world.now).unwrap();
+    b.conn.close_write(world.now).unwrap();
+    let denied = Failure::new(FailureKind::Denied, "no");
+    world.store.undeletable = Some(denied);
+    world.run(&mut [&mut a, &mut b], true, 5 * SECOND);
+    assert_eq!(b.closed(), Some(&Ok(())), "the stream itself was whole");
+    assert!(!b.conn.is_clean());
+    assert!(!world.store.sessions.is_empty());
+}

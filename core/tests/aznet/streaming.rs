@@ -273,3 +273,18 @@ fn an_idle_connection_looks_every_two_seconds_in_spite_of_pings() {
         a.conn.stats()
     );
 }
+
+#[test]
+fn single_bytes_arrive_whole_and_in_order() {
+    let (mut world, mut a, mut b) = open(config());
+    let data = pattern(3_000);
+    for byte in &data {
+        while a.conn.write(world.now, &[*byte]).unwrap() == 0 {
+            world.run(&mut [&mut a, &mut b], false, Duration::from_millis(20));
+        }
+        // Each byte a frame and a chunk of its own.
+        a.drive(&mut world.store, world.now);
+    }
+    world.run(&mut [&mut a, &mut b], true, 10 * SECOND);
+    assert!(b.received == data);
+}

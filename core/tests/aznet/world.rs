@@ -52,6 +52,8 @@ pub(crate) struct Store {
     pub(crate) faults: BTreeMap<usize, Failure>,
     /// Faulty requests take effect all the same.
     pub(crate) landed: bool,
+    /// What removing a session fails with.
+    pub(crate) undeletable: Option<Failure>,
     /// The bootstrap is there already.
     pub(crate) bootstrap: bool,
 }
@@ -140,6 +142,9 @@ impl Store {
                 }
             }
             Operation::DeleteSession { id } => {
+                if let Some(failure) = &self.undeletable {
+                    return Err(failure.clone());
+                }
                 self.sessions.remove(&id);
                 self.deleted.push(id);
                 Reply::Done
