@@ -4,7 +4,6 @@ use crate::hostile::Account;
 use crate::snapshots::assert_snapshot;
 use crate::support::{ACCOUNT, Input, KEY, Place, noise, run, start, stillwire, wait_for};
 use std::fs;
-use std::path::{Path, PathBuf};
 use std::time::{Duration, Instant};
 use stillwire_azure::Service;
 use stillwire_azure::http::Method;
