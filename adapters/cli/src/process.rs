@@ -142,12 +142,12 @@ struct Signals;
 
 #[cfg(not(unix))]
 impl Signals {
-    #[allow(clippy::unnecessary_wraps)]
+    #[allow(clippy::unnecessary_wraps, reason = "the same shape as on unix")]
     fn new() -> io::Result<Self> {
         Ok(Self)
     }
 
-    #[allow(clippy::unused_self)]
+    #[allow(clippy::unused_self, reason = "the same shape as on unix")]
     fn drain(&mut self) {}
 
     async fn next(&mut self) {
