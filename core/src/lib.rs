@@ -87,5 +87,5 @@ pub mod store;
 mod time;
 
 pub use error::{Class, Error, Timer};
-pub use machine::{Channel, Input, Machine, Output, Read};
+pub use machine::{Channel, Input, Machine, Messages, Output, Read, Received};
 pub use time::{Instant, UnixTime};

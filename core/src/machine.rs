@@ -68,6 +68,33 @@ pub trait Machine {
     fn poll(&mut self, now: Instant) -> Output<Self::Event>;
 }
 
+/// What [`Messages::receive`] found.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub enum Received {
+    /// The next whole message; an empty one is a message like any other.
+    Message(Bytes),
+    /// Nothing now; poll the machine and wait.
+    Pending,
+    /// The peer ended its direction. Nothing will ever follow.
+    End,
+}
+
+/// A machine that carries whole messages in both directions.
+///
+/// A protocol that has messages offers this beside [`Channel`]; one connection is used in one way
+/// or the other.
+pub trait Messages: Machine {
+    /// Bytes of the longest message that [`Messages::send`] takes.
+    fn longest_message(&self) -> usize;
+
+    /// Takes a whole message, or says false: full, wait for room. A message that is too long is
+    /// [`Error::Misuse`].
+    fn send(&mut self, now: Instant, message: &[u8]) -> Result<bool, Error>;
+
+    /// Takes out the next message.
+    fn receive(&mut self, now: Instant) -> Result<Received, Error>;
+}
+
 /// A machine that carries an ordered byte stream in both directions.
 pub trait Channel: Machine {
     /// Takes what fits of `data` and says how much that was; 0 means full: wait for room.

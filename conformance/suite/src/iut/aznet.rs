@@ -43,7 +43,7 @@ pub(super) fn dial(handles: &mut Handles, args: &Args) -> Answer {
     };
     let id = args.text("id")?.as_bytes();
     let (dial, msg1) = Initiator::start_with_payload(id, secret(args, "e")?, &security)?;
-    let handle = handles.keep(dial)?;
+    let handle = handles.keep("dial", dial)?;
     Ok(json!({"handle": handle, "msg1": hex::encode(&msg1)}))
 }
 
@@ -71,7 +71,7 @@ pub(super) fn accept(args: &Args) -> Answer {
 
 /// `aznet.finish`: whatever comes of it, the handle is spent.
 pub(super) fn finish(handles: &mut Handles, args: &Args) -> Answer {
-    let dial = handles.take(args.text("handle")?)?;
+    let dial: Initiator = handles.take(args.text("handle")?)?;
     let (grants, split) = dial.finish(&args.bytes("msg2")?)?;
     Ok(answer(
         &split,

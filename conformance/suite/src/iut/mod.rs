@@ -8,9 +8,9 @@ mod wire;
 
 use args::Args;
 use serde_json::{Map, Value, json};
+use std::any::Any;
 use std::collections::BTreeMap;
 use std::io::{self, BufRead, Read as _, Write};
-use stillwire_core::aznet::handshake::Initiator;
 use stillwire_core::{Class, Error};
 
 /// The longest line that is read: two digits a byte of the largest chunk, and room besides.
@@ -51,36 +51,58 @@ pub struct Iut {
     handles: Handles,
 }
 
-/// What lives between two lines: dials that wait for message 2.
+/// What lives between two lines: dials that wait for message 2, sessions, caches.
 #[derive(Default)]
 pub(crate) struct Handles {
     given: u64,
-    open: BTreeMap<String, Initiator>,
+    open: BTreeMap<String, Box<dyn Any>>,
 }
 
 impl Handles {
-    /// Keeps a dial and names it.
-    fn keep(&mut self, dial: Initiator) -> Result<String, Fault> {
+    /// Keeps `thing` and names it.
+    fn keep<T: Any>(&mut self, kind: &str, thing: T) -> Result<String, Fault> {
         if self.open.len() >= MOST_HANDLES {
             return Err(Fault::new(Class::Limit, "too many handles are open"));
         }
         self.given += 1;
-        let handle = format!("dial-{}", self.given);
-        self.open.insert(handle.clone(), dial);
+        let handle = format!("{kind}-{}", self.given);
+        self.open.insert(handle.clone(), Box::new(thing));
         Ok(handle)
     }
 
-    /// Takes a dial for its one use.
-    fn take(&mut self, handle: &str) -> Result<Initiator, Fault> {
-        let dial = self.open.remove(handle);
-        dial.ok_or_else(|| Fault::new(Class::State, "the handle is spent or was never given"))
+    /// Takes a thing out for its one use. A handle of another kind is left alone.
+    fn take<T: Any>(&mut self, handle: &str) -> Result<T, Fault> {
+        if !self.open.get(handle).is_some_and(|thing| thing.is::<T>()) {
+            return Err(spent());
+        }
+        let thing = self.open.remove(handle).ok_or_else(spent)?;
+        thing.downcast().map(|thing| *thing).map_err(|_| spent())
     }
+
+    /// Uses a thing and keeps it, unless the use fails: then the handle is spent.
+    #[expect(dead_code, reason = "for protocols whose handles live on")]
+    fn with<T: Any, R>(
+        &mut self,
+        handle: &str,
+        run: impl FnOnce(&mut T) -> Result<R, Fault>,
+    ) -> Result<R, Fault> {
+        let mut thing: T = self.take(handle)?;
+        let answer = run(&mut thing)?;
+        self.open.insert(handle.to_owned(), Box::new(thing));
+        Ok(answer)
+    }
+}
+
+fn spent() -> Fault {
+    Fault::new(Class::State, "the handle is spent or was never given")
 }
 
 type Operation = fn(&mut Handles, &Args) -> Answer;
 
-/// Every operation besides `hello` and `reset`.
-const OPERATIONS: &[(&str, Operation)] = &[
+/// Every operation besides `hello` and `reset`, by protocol.
+const PROTOCOLS: &[&[(&str, Operation)]] = &[AZNET, AZURE, NOISE];
+
+const AZNET: &[(&str, Operation)] = &[
     ("aznet.accept", |_, args| aznet::accept(args)),
     ("aznet.chunk.open", |_, args| wire::chunk_open(args)),
     ("aznet.chunk.seal", |_, args| wire::chunk_seal(args)),
@@ -95,10 +117,18 @@ const OPERATIONS: &[(&str, Operation)] = &[
     ("aznet.table.encode", |_, args| wire::table_encode(args)),
     ("aznet.url.format", |_, args| wire::url_format(args)),
     ("aznet.url.parse", |_, args| wire::url_parse(args)),
+];
+
+const AZURE: &[(&str, Operation)] = &[
     ("azure.sas", |_, args| azure::sas(args)),
     ("azure.sharedkey", |_, args| azure::shared_key(args)),
-    ("noise.handshake", |_, args| noise::handshake(args)),
 ];
+
+const NOISE: &[(&str, Operation)] = &[("noise.handshake", |_, args| noise::handshake(args))];
+
+fn operations() -> impl Iterator<Item = &'static (&'static str, Operation)> {
+    PROTOCOLS.iter().copied().flatten()
+}
 
 impl Iut {
     /// An implementation without handles.
@@ -128,7 +158,7 @@ impl Iut {
             "hello" => {
                 let ops: Vec<&str> = ["hello", "reset"]
                     .into_iter()
-                    .chain(OPERATIONS.iter().map(|(name, _)| *name))
+                    .chain(operations().map(|(name, _)| *name))
                     .collect();
                 Ok(json!({
                     "name": "stillwire",
@@ -142,7 +172,7 @@ impl Iut {
                 self.handles = Handles::default();
                 Ok(json!({}))
             }
-            _ => match OPERATIONS.iter().find(|(name, _)| *name == op) {
+            _ => match operations().find(|(name, _)| *name == op) {
                 Some((_, operation)) => operation(&mut self.handles, &args),
                 None => Ok(json!({"unsupported": true})),
             },
