@@ -1,9 +1,11 @@
 //! Primitives, one per file. Secrets are zeroized on drop and have no `Debug`.
 //!
-//! Everything is pure Rust by default. Feature `aws-lc` takes AES-256-GCM from aws-lc instead;
+//! Everything is pure Rust by default. Feature `aws-lc` takes the AEADs from aws-lc instead;
 //! it changes the speed and nothing else.
 
 pub mod aes_gcm;
+pub mod chacha20_poly1305;
+pub mod ed25519;
 pub mod noise;
 pub mod rng;
 pub mod secret;
@@ -11,6 +13,7 @@ pub mod sha256;
 pub mod x25519;
 
 pub use aes_gcm::Aes256Gcm;
+pub use chacha20_poly1305::ChaCha20Poly1305;
 pub use rng::Rng;
 pub use secret::Secret;
 
