@@ -56,6 +56,7 @@
 //! | Module | Carried by |
 //! |---|---|
 //! | [`aznet`] | storage: blobs, a directory, memory ([`store`]) |
+//! | [`ziti`] | an ordered byte stream; its messages also go over a layer that has messages |
 #![no_std]
 #![deny(
     clippy::unwrap_used,
@@ -85,6 +86,7 @@ mod error;
 pub mod machine;
 pub mod store;
 mod time;
+pub mod ziti;
 
 pub use error::{Class, Error, Timer};
 pub use machine::{Channel, Input, Machine, Messages, Output, Read, Received};

@@ -33,6 +33,9 @@ const FILES: &[(&str, usize)] = &[
     ("azure/sharedkey-edges.json", 51),
     ("noise/flynn.json", 12),
     ("noise/snow.json", 5),
+    ("ziti/kx.json", 18),
+    ("ziti/multipart.json", 16),
+    ("ziti/secretstream.json", 62),
 ];
 
 #[test]

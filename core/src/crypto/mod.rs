@@ -4,9 +4,12 @@
 //! it changes the speed and nothing else.
 
 pub mod aes_gcm;
+pub mod blake2b;
+pub mod chacha20;
 pub mod chacha20_poly1305;
 pub mod ed25519;
 pub mod noise;
+pub mod poly1305;
 pub mod rng;
 pub mod secret;
 pub mod sha256;

@@ -5,6 +5,7 @@ mod aznet;
 mod azure;
 mod noise;
 mod wire;
+mod ziti;
 
 use args::Args;
 use serde_json::{Map, Value, json};
@@ -80,7 +81,6 @@ impl Handles {
     }
 
     /// Uses a thing and keeps it, unless the use fails: then the handle is spent.
-    #[expect(dead_code, reason = "for protocols whose handles live on")]
     fn with<T: Any, R>(
         &mut self,
         handle: &str,
@@ -100,7 +100,7 @@ fn spent() -> Fault {
 type Operation = fn(&mut Handles, &Args) -> Answer;
 
 /// Every operation besides `hello` and `reset`, by protocol.
-const PROTOCOLS: &[&[(&str, Operation)]] = &[AZNET, AZURE, NOISE];
+const PROTOCOLS: &[&[(&str, Operation)]] = &[AZNET, AZURE, NOISE, ZITI];
 
 const AZNET: &[(&str, Operation)] = &[
     ("aznet.accept", |_, args| aznet::accept(args)),
@@ -125,6 +125,20 @@ const AZURE: &[(&str, Operation)] = &[
 ];
 
 const NOISE: &[(&str, Operation)] = &[("noise.handshake", |_, args| noise::handshake(args))];
+
+const ZITI: &[(&str, Operation)] = &[
+    ("ziti.kx", |_, args| ziti::kx(args)),
+    ("ziti.multipart.decode", |_, args| {
+        ziti::multipart_decode(args)
+    }),
+    ("ziti.multipart.encode", |_, args| {
+        ziti::multipart_encode(args)
+    }),
+    ("ziti.pull", ziti::pull),
+    ("ziti.pull.new", ziti::pull_new),
+    ("ziti.push", ziti::push),
+    ("ziti.push.new", ziti::push_new),
+];
 
 fn operations() -> impl Iterator<Item = &'static (&'static str, Operation)> {
     PROTOCOLS.iter().copied().flatten()
