@@ -89,5 +89,5 @@ mod time;
 pub mod ziti;
 
 pub use error::{Class, Error, Timer};
-pub use machine::{Channel, Input, Machine, Messages, Output, Read, Received};
+pub use machine::{Channel, Input, Machine, Messages, Output, Read, Received, Streamed};
 pub use time::{Instant, UnixTime};

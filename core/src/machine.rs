@@ -95,6 +95,25 @@ pub trait Messages: Machine {
     fn receive(&mut self, now: Instant) -> Result<Received, Error>;
 }
 
+/// A machine whose carrier is one ordered byte stream (a TCP connection, a pipe): it takes
+/// [`Input::Bytes`] and [`Input::End`], and asks for [`Output::Transmit`].
+///
+/// Whoever runs it reads the carrier while [`Streamed::wants_bytes`], and polls for more only
+/// when the carrier has taken what was to be transmitted: that is the back-pressure of both ways.
+pub trait Streamed: Machine {
+    /// False while the application must read first, and once nothing that comes matters: leave
+    /// the carrier alone. Bytes handed in all the same are [`Error::Misuse`] and change nothing.
+    fn wants_bytes(&self) -> bool;
+
+    /// True once the handshake is complete: the peer is who it must be, and application data
+    /// flows.
+    fn is_established(&self) -> bool;
+
+    /// True when nothing will ever be transmitted again, save what [`Machine::poll`] still gives
+    /// out: end our direction of the carrier after that.
+    fn has_sent_all(&self) -> bool;
+}
+
 /// A machine that carries an ordered byte stream in both directions.
 pub trait Channel: Machine {
     /// Takes what fits of `data` and says how much that was; 0 means full: wait for room.
