@@ -113,12 +113,20 @@ pub enum Operation {
         /// The chunks back to back.
         bytes: Bytes,
     },
-    /// Fetch what is next in the peer's direction. Reply: [`Reply::Data`] or [`Reply::Nothing`].
+    /// Fetch what is next in the peer's direction. Reply: [`Reply::Data`], [`Reply::Nothing`] or
+    /// [`Reply::Gap`].
     Read {
         /// Sequence number of the next chunk not yet received whole.
         sequence: u64,
         /// Bytes wanted at the most.
         limit: usize,
+    },
+    /// Remove one of the chunks that this end has taken in, where reading leaves them in the way.
+    /// Only asked for when [`Profile::releases_in_flight`] is not 0, several at once. Whether it
+    /// succeeds makes no difference to the stream. Reply: [`Reply::Released`].
+    Release {
+        /// Everything before this sequence number has been taken in.
+        sequence: u64,
     },
     /// Move a direction on to its next place: create it when outbound (idempotently), only turn to
     /// it when inbound. Reply: Done.
@@ -177,6 +185,15 @@ pub enum Reply {
         /// True when the very place is missing, not only empty.
         missing: bool,
     },
+    /// What was asked for is not there, though something that comes after it is.
+    Gap,
+    /// A chunk was removed, or there was none to remove.
+    Released {
+        /// How many it removed: 0 or 1.
+        removed: u32,
+        /// How many are left to be removed, those under way not counted.
+        left: u32,
+    },
 }
 
 impl fmt::Debug for Reply {
@@ -195,6 +212,10 @@ impl fmt::Debug for Reply {
                 write!(f, "Data {{ {} bytes, more: {more} }}", bytes.len())
             }
             Self::Nothing { missing } => write!(f, "Nothing {{ missing: {missing} }}"),
+            Self::Gap => f.write_str("Gap"),
+            Self::Released { removed, left } => {
+                write!(f, "Released {{ removed: {removed}, left: {left} }}")
+            }
         }
     }
 }
@@ -290,6 +311,9 @@ pub struct Profile {
     pub bytes_per_read: usize,
     /// `Write`s that may be in flight at once.
     pub writes_in_flight: u16,
+    /// `Release`s that may be in flight at once; 0: reading leaves nothing in the way, and none are
+    /// asked for.
+    pub releases_in_flight: u16,
     /// `Write`s a place takes before it must be rotated; [`None`]: it never is.
     pub writes_before_rotation: Option<u32>,
     /// Number of sequence numbers there are; [`None`]: all of u64.

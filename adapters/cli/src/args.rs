@@ -5,7 +5,7 @@ use clap::{Args, Parser, Subcommand, ValueEnum, ValueHint};
 use clap_complete::Shell;
 use std::path::PathBuf;
 use std::time::Duration;
-use stillwire_tokio::Policy;
+use stillwire_tokio::{Driver, Policy};
 
 const STORES: &str = "\
 Stores:
@@ -112,6 +112,14 @@ impl DriverName {
     pub fn name(self) -> &'static str {
         match self {
             Self::Azblob => "azblob",
+        }
+    }
+}
+
+impl From<DriverName> for Driver {
+    fn from(name: DriverName) -> Self {
+        match name {
+            DriverName::Azblob => Self::Azblob,
         }
     }
 }

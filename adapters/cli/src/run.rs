@@ -59,6 +59,7 @@ impl Run {
         Options {
             expiry: self.global.expiry,
             allow_http: self.global.allow_http,
+            driver: self.global.driver.map(Into::into),
             ..Options::default()
         }
     }

@@ -3,6 +3,7 @@
 use std::fmt;
 use std::sync::Arc;
 use std::time::Duration;
+use stillwire_core::aznet::wire::url::Driver;
 
 /// Looks up an environment variable.
 pub type Environment = Arc<dyn Fn(&str) -> Option<String> + Send + Sync>;
@@ -21,6 +22,8 @@ pub struct Options {
     pub allow_http: bool,
     /// Where credentials are looked up. Default: the process's environment.
     pub environment: Environment,
+    /// The service behind a ticket whose host does not name one. Default: as its SAS shows.
+    pub driver: Option<Driver>,
     /// Numbers the blob carrier plans with; the defaults are for the real service.
     #[cfg(feature = "azure")]
     pub blob: stillwire_azure::blob::Limits,
@@ -34,6 +37,7 @@ impl Default for Options {
             expiry: Duration::from_secs(24 * 3600),
             allow_http: false,
             environment: Arc::new(|name| std::env::var(name).ok()),
+            driver: None,
             #[cfg(feature = "azure")]
             blob: stillwire_azure::blob::Limits::default(),
         }

@@ -38,7 +38,7 @@ mod ticket;
 
 pub use address::{AddressError, Environment, Options};
 #[cfg(feature = "azure")]
-pub use azure::AzureBlob;
+pub use azure::Azure;
 pub use carrier::{Carrier, Outcome, Perform};
 pub use connection::{Connection, ReadHalf, WriteHalf};
 pub use dialer::Dialer;
@@ -46,6 +46,7 @@ pub use listener::Listener;
 pub use platform::Platform;
 pub use runtime::Runtime;
 pub use stillwire_core::aznet::wire::tokens::Grants;
+pub use stillwire_core::aznet::wire::url::Driver;
 pub use stillwire_core::aznet::{Config, ConnectionId, Policy, Stats};
 pub use stillwire_core::store::{Failure, FailureKind, Role};
 pub use stillwire_core::{Class, Error, Timer};

@@ -16,7 +16,7 @@ use stillwire_core::store::{Operation, Request, RequestId};
 #[cfg(feature = "azure")]
 use crate::azure;
 #[cfg(feature = "azure")]
-use stillwire_azure::blob::{BlobStore, Limits};
+use stillwire_azure::AzureStore;
 
 /// Where the bytes go, as the listener's side opens it: with the account's key, if it has one.
 #[derive(Clone)]
@@ -29,7 +29,7 @@ pub struct Store {
 enum Kind {
     Local(Local),
     #[cfg(feature = "azure")]
-    Azure(BlobStore, Limits),
+    Azure(Arc<dyn AzureStore>, azure::Limits),
 }
 
 impl Store {
@@ -48,7 +48,7 @@ impl Store {
         }
         #[cfg(feature = "azure")]
         if let Some(store) = azure::open(address, options) {
-            let kind = Kind::Azure(store?, options.blob.clone());
+            let kind = Kind::Azure(store?, azure::Limits::of(options));
             return Ok(Self { kind, expiry });
         }
         Err(AddressError::Unknown)
@@ -125,7 +125,7 @@ impl fmt::Debug for Store {
         let place = match &self.kind {
             Kind::Local(local) => local.to_string(),
             #[cfg(feature = "azure")]
-            Kind::Azure(store, _) => format!("azblob+{}", store.endpoint()),
+            Kind::Azure(store, _) => azure::place(&**store),
         };
         f.debug_tuple("Store").field(&place).finish()
     }

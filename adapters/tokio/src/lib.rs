@@ -46,8 +46,8 @@ pub use http::http_client;
 pub use runtime::TokioRuntime;
 pub use stillwire_core::store::{Failure, FailureKind};
 pub use stillwire_futures::{
-    AddressError, Class, Config, ConnectionId, Error, Options, Platform, Policy, Role, Stats,
-    Ticket, Timer, io_error, source_of,
+    AddressError, Class, Config, ConnectionId, Driver, Error, Options, Platform, Policy, Role,
+    Stats, Ticket, Timer, io_error, source_of,
 };
 pub use stream::{Connection, ReadHalf, WriteHalf};
 

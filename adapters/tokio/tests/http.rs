@@ -15,7 +15,7 @@ use stillwire_azure::blob::{BlobStore, Limits, Names};
 use stillwire_azure::{Credential, Sas};
 use stillwire_core::aznet::ConnectionId;
 use stillwire_core::store::{Failure, FailureKind, Operation, Reply, Request, RequestId, Role};
-use stillwire_futures::{AzureBlob, Carrier, Grants, Perform};
+use stillwire_futures::{Azure, Carrier, Grants, Perform};
 use stillwire_tokio::{Error, TokioRuntime, http_client};
 use tokio::io::{AsyncReadExt, AsyncWriteExt};
 use tokio::net::TcpListener;
@@ -123,20 +123,20 @@ impl HttpClient for Fake {
     }
 }
 
-fn carrier_at(endpoint: &str, client: Arc<dyn HttpClient>) -> AzureBlob {
+fn carrier_at(endpoint: &str, client: Arc<dyn HttpClient>) -> Azure {
     let sas = || Sas::parse(SAS).unwrap();
     let endpoint = Url::parse(endpoint).unwrap();
     let names = Names::default();
     let store = BlobStore::dialer(&endpoint, sas(), sas(), names, Limits::default()).unwrap();
     let runtime = TokioRuntime::current().unwrap();
-    AzureBlob::new(store, client, Arc::new(runtime)).unwrap()
+    Azure::new(Arc::new(store), client, Arc::new(runtime)).unwrap()
 }
 
 fn id() -> ConnectionId {
     ConnectionId::from_random([5; 16])
 }
 
-fn session_of(carrier: &AzureBlob) -> Arc<dyn Perform> {
+fn session_of(carrier: &Azure) -> Arc<dyn Perform> {
     let grants = Grants {
         req: SAS.into(),
         res: SAS.into(),
@@ -369,7 +369,7 @@ async fn a_key_signs_and_is_never_shown() {
     let store =
         BlobStore::listener(&endpoint, credential, Names::default(), Limits::default()).unwrap();
     let runtime = Arc::new(TokioRuntime::current().unwrap());
-    let carrier = AzureBlob::new(store, http_client().unwrap(), runtime).unwrap();
+    let carrier = Azure::new(Arc::new(store), http_client().unwrap(), runtime).unwrap();
     let printed = format!("{carrier:?}");
     assert!(
         !printed.contains("U0VDUkVU") && !printed.contains("SECRET"),

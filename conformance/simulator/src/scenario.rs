@@ -215,6 +215,7 @@ fn profile(rng: &mut Rng) -> Profile {
         bytes_per_write,
         bytes_per_read: bytes_per_read.max(largest_chunk / 64).min(16 << 20),
         writes_in_flight: 1,
+        releases_in_flight: 0,
         writes_before_rotation: Some(rng.pick(&[2, 3, 5, 10, 50, 49_990])),
         sequences: None,
         shortest_poll: Duration::from_millis(10),

@@ -19,6 +19,7 @@ pub(crate) fn profile() -> Profile {
         bytes_per_write: 16_384,
         bytes_per_read: 16_384,
         writes_in_flight: 1,
+        releases_in_flight: 0,
         writes_before_rotation: Some(5),
         sequences: None,
         shortest_poll: Duration::from_millis(10),
@@ -209,6 +210,7 @@ impl Store {
                 }
                 Reply::Done
             }
+            Operation::Release { .. } => panic!("this carrier wants nothing released"),
             Operation::RemoveBootstrap => {
                 self.handshakes.clear();
                 self.tokens.clear();

@@ -20,8 +20,12 @@ pub enum Error {
     Protocol,
     /// A service version whose signed format we do not know.
     Version,
-    /// Not a container name: lowercase letters, digits and single hyphens, 3 to 63 of them.
+    /// Not a container or queue name: lowercase letters, digits and single hyphens, 3 to 63 of
+    /// them; or the same name twice.
     Name(String),
+    /// Not a table name: letters and digits, 3 to 63 of them, a letter first; or the same name
+    /// twice.
+    TableName(String),
     /// The endpoint is no usable `http` or `https` URL: what is wrong with it.
     Endpoint(&'static str),
     /// The store's address does not parse: what is wrong with it.
@@ -49,7 +53,7 @@ impl Error {
     /// The word of the conformance vectors.
     pub const fn class(&self) -> Class {
         match self {
-            Self::Name(_) => Class::Name,
+            Self::Name(_) | Self::TableName(_) => Class::Name,
             Self::Version => Class::Version,
             Self::OtherAccount { .. } => Class::Identity,
             _ => Class::Encoding,
@@ -70,7 +74,11 @@ impl fmt::Display for Error {
             Self::Version => f.write_str("no such service version, or one from before 2018-11-09"),
             Self::Name(name) => write!(
                 f,
-                "not a container name: {name:?} (3 to 63 lowercase letters, digits and single hyphens)"
+                "not a container or queue name: {name:?} (3 to 63 lowercase letters, digits and single hyphens, not the same twice)"
+            ),
+            Self::TableName(name) => write!(
+                f,
+                "not a table name: {name:?} (3 to 63 letters and digits, a letter first, not the same twice)"
             ),
             Self::Endpoint(what) => write!(f, "not an endpoint: {what}"),
             Self::Address(what) => write!(f, "not a store address: {what}"),

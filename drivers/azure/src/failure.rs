@@ -1,5 +1,6 @@
 //! Responses that are no success, told apart: [`FailureKind`] and one line of advice.
 
+use crate::Service;
 use crate::credential::{Credential, Sas};
 use crate::date::{iso8601, parse_rfc1123};
 use crate::encode::redact;
@@ -22,6 +23,8 @@ pub(crate) struct Context<'a> {
     pub(crate) permission: char,
     /// What we showed the service.
     pub(crate) credential: Shown<'a>,
+    /// The service that should have answered.
+    pub(crate) service: Service,
     /// Our clock.
     pub(crate) now: UnixTime,
 }
@@ -65,25 +68,28 @@ fn code_in_body(body: &[u8]) -> Option<&str> {
     rest.split_once("</Code>").map(|(code, _)| code.trim())
 }
 
-/// What is wrong when a response's `Server` header names another service than blob storage, as in
-/// `Windows-Azure-Queue/1.0` or `Azurite-Table/3.35.0`. Headers that name none we know pass: a
+/// What is wrong when a response's `Server` header names another service than the one we want, as
+/// in `Windows-Azure-Queue/1.0` or `Azurite-Table/3.35.0`. Headers that name none we know pass: a
 /// gateway may put its own there.
-pub(crate) fn other_service(headers: &Headers) -> Option<String> {
+pub(crate) fn other_service(headers: &Headers, wanted: Service) -> Option<String> {
     let server = headers.get_optional_str(&HeaderName::from_static("server"))?;
     let name = server
         .strip_prefix("Windows-Azure-")
         .or_else(|| server.strip_prefix("Azurite-"))?;
-    let service = match name.split(['/', ' ']).next()? {
-        "Queue" => "queue storage",
-        "Table" => "table storage",
-        "File" => "file storage",
-        "HDFS" => "Data Lake storage",
+    let (answers, service) = match name.split(['/', ' ']).next()? {
+        "Blob" => ("blob storage", Some(Service::Blob)),
+        "Queue" => ("queue storage", Some(Service::Queue)),
+        "Table" => ("table storage", Some(Service::Table)),
+        "File" => ("file storage", None),
+        "HDFS" => ("Data Lake storage", None),
         _ => return None,
     };
-    Some(format!(
-        "{service} answers there, not blob storage: check the endpoint, it is the account's \
-         blob endpoint that is wanted"
-    ))
+    (service != Some(wanted)).then(|| {
+        format!(
+            "{answers} answers there, not {wanted} storage: check the endpoint, it is the \
+             account's {wanted} endpoint that is wanted"
+        )
+    })
 }
 
 /// Makes a failure of a response that the caller has no better use for.
@@ -117,7 +123,10 @@ pub(crate) fn classify(
         ),
         501 | 505 => (
             FailureKind::Refused,
-            "the service does not know this operation: is it blob storage?".to_owned(),
+            format!(
+                "the service does not know this operation: is it {} storage?",
+                context.service
+            ),
         ),
         500.. => (
             FailureKind::Busy,
@@ -127,7 +136,7 @@ pub(crate) fn classify(
             FailureKind::Refused,
             "the endpoint points elsewhere: check its URL".to_owned(),
         ),
-        400..=499 => (FailureKind::Refused, refused(&code)),
+        400..=499 => (FailureKind::Refused, refused(context.service, &code)),
         _ => (
             FailureKind::Malformed,
             "an answer that makes no sense: is this the right endpoint?".to_owned(),
@@ -150,9 +159,15 @@ fn conflict(code: &str) -> (FailureKind, String) {
         "ContainerBeingDeleted" | "ContainerDisabled" => {
             (FailureKind::NotFound, "the container is being deleted")
         }
-        "ContainerAlreadyExists" | "BlobAlreadyExists" => {
-            (FailureKind::Exists, "it exists already and is not ours")
+        "QueueBeingDeleted" | "QueueDisabled" => {
+            (FailureKind::NotFound, "the queue is being deleted")
         }
+        "TableBeingDeleted" => (FailureKind::NotFound, "the table is being deleted"),
+        "ContainerAlreadyExists"
+        | "BlobAlreadyExists"
+        | "QueueAlreadyExists"
+        | "TableAlreadyExists"
+        | "EntityAlreadyExists" => (FailureKind::Exists, "it exists already and is not ours"),
         "InvalidBlobType" => (
             FailureKind::Conflict,
             "a blob of another kind is in its place",
@@ -166,18 +181,20 @@ fn conflict(code: &str) -> (FailureKind, String) {
     (kind, reason.to_owned())
 }
 
-fn refused(code: &str) -> String {
+fn refused(service: Service, code: &str) -> String {
     match code {
         "InvalidHeaderValue" | "UnsupportedHeader" => {
             "the service does not take a header, most likely the version: \
              an emulator wants --skipApiVersionCheck"
+                .to_owned()
         }
         "OutOfRangeInput" | "InvalidResourceName" | "InvalidUri" => {
-            "the service does not take the name"
+            "the service does not take the name".to_owned()
         }
-        _ => "the service refuses the request: is it blob storage, and the right endpoint?",
+        _ => format!(
+            "the service refuses the request: is it {service} storage, and the right endpoint?"
+        ),
     }
-    .to_owned()
 }
 
 fn denied(context: &Context<'_>, headers: &Headers, code: &str) -> String {

@@ -53,8 +53,11 @@ pub mod environment;
 mod error;
 mod exchange;
 mod failure;
+mod home;
+mod names;
 pub mod sas;
 pub mod shared_key;
+mod store;
 
 pub use address::StoreAddress;
 pub use azure_core::http;
@@ -63,8 +66,10 @@ pub use encode::redact;
 pub use environment::Account;
 pub use error::Error;
 pub use exchange::{Outcome, Response, Step, TransportError};
+pub use names::Names;
 pub use sas::ServiceSas;
 pub use shared_key::{Clock, SharedKeyPolicy};
+pub use store::{AzureExchange, AzureSession, AzureStore, Ticket};
 
 use core::fmt;
 

@@ -1,7 +1,7 @@
 //! What both stores take at the most, and requests that no store can perform.
 
 use std::time::Duration;
-use stillwire_core::store::{Failure, FailureKind, Profile};
+use stillwire_core::store::{Failure, FailureKind, Profile, Reply};
 
 /// Largest handshake message (wire page `aznet`, section Noise).
 pub(crate) const MESSAGE: usize = 65_535;
@@ -26,11 +26,18 @@ pub(crate) fn profile(
         bytes_per_write: TRANSFER,
         bytes_per_read: TRANSFER,
         writes_in_flight: 1,
+        releases_in_flight: 0,
         writes_before_rotation,
         sequences: None,
         shortest_poll,
     }
 }
+
+/// Reading takes nothing away here that would have to be removed.
+pub(crate) const NOTHING_TO_RELEASE: Reply = Reply::Released {
+    removed: 0,
+    left: 0,
+};
 
 pub(crate) fn check_message(message: &[u8]) -> Result<(), Failure> {
     if message.len() > MESSAGE {

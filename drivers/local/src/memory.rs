@@ -218,6 +218,7 @@ impl State {
                 self.sessions.remove(id);
                 Reply::Done
             }
+            Operation::Release { .. } => limits::NOTHING_TO_RELEASE,
             Operation::Write { .. } | Operation::Read { .. } | Operation::Rotate { .. } => {
                 return Err(limits::no_session());
             }

@@ -1,9 +1,11 @@
-//! Azure blob storage as a carrier.
+//! Azure storage as a carrier.
 
 mod http;
+mod service;
 mod ticket;
 
-pub(crate) use ticket::{Ticket, carrier, open};
+pub(crate) use service::Limits;
+pub(crate) use ticket::{Ticket, carrier, open, place};
 
 use crate::carrier::{Carrier, Outcome, Perform};
 use crate::runtime::Runtime;
@@ -14,9 +16,8 @@ use futures_util::future::{BoxFuture, Either, select};
 use std::fmt;
 use std::sync::Arc;
 use std::time::{SystemTime, UNIX_EPOCH};
-use stillwire_azure::blob::{BlobSession, BlobStore, Exchange};
-use stillwire_azure::{Clock, Credential, Error, Service, SharedKeyPolicy};
-use stillwire_azure::{Step, TransportError};
+use stillwire_azure::{AzureExchange, AzureSession, AzureStore, Step, TransportError};
+use stillwire_azure::{Clock, Credential, Error, SharedKeyPolicy};
 use stillwire_core::UnixTime;
 use stillwire_core::aznet::ConnectionId;
 use stillwire_core::aznet::wire::tokens::Grants;
@@ -29,11 +30,11 @@ pub(crate) fn wall_clock() -> UnixTime {
     UnixTime::from_millis(u64::try_from(millis).unwrap_or(u64::MAX))
 }
 
-/// Sends what the blob driver asks for through `azure_core`'s pipeline: signed when the store
+/// Sends what a driver asks for through `azure_core`'s pipeline: signed when the store
 /// has an account key, each try on its own, within the request's time.
 #[derive(Clone)]
-pub struct AzureBlob {
-    store: BlobStore,
+pub struct Azure {
+    store: Arc<dyn AzureStore>,
     sender: Sender,
 }
 
@@ -43,20 +44,20 @@ struct Sender {
     runtime: Arc<dyn Runtime>,
 }
 
-impl AzureBlob {
+impl Azure {
     /// A carrier for this store over somebody's HTTP client.
     ///
     /// # Errors
     /// When the store's credential cannot sign what it should.
     pub fn new(
-        store: BlobStore,
+        store: Arc<dyn AzureStore>,
         client: Arc<dyn HttpClient>,
         runtime: Arc<dyn Runtime>,
     ) -> Result<Self, Error> {
         let mut per_try: Vec<Arc<dyn Policy>> = Vec::new();
         if let Some(credential @ Credential::SharedKey { .. }) = store.credential() {
             let clock: Clock = Arc::new(wall_clock);
-            let policy = SharedKeyPolicy::from_credential(Service::Blob, credential, clock)?;
+            let policy = SharedKeyPolicy::from_credential(store.service(), credential, clock)?;
             per_try.push(Arc::new(policy));
         }
         let pipeline = Arc::new(http::pipeline(client, per_try));
@@ -65,12 +66,12 @@ impl AzureBlob {
     }
 
     /// The store.
-    pub fn store(&self) -> &BlobStore {
-        &self.store
+    pub fn store(&self) -> &dyn AzureStore {
+        &*self.store
     }
 }
 
-impl fmt::Debug for AzureBlob {
+impl fmt::Debug for Azure {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         fmt::Debug::fmt(&self.store, f)
     }
@@ -78,7 +79,7 @@ impl fmt::Debug for AzureBlob {
 
 impl Sender {
     /// Runs one exchange to its end.
-    async fn run(self, mut exchange: Exchange, request: Request) -> Outcome {
+    async fn run(self, mut exchange: Box<dyn AzureExchange>, request: Request) -> Outcome {
         let mut time = self.runtime.sleep(request.timeout);
         loop {
             let http = match exchange.step() {
@@ -105,7 +106,7 @@ impl Sender {
 
     fn perform(
         &self,
-        exchange: Result<Exchange, Failure>,
+        exchange: Result<Box<dyn AzureExchange>, Failure>,
         request: Request,
     ) -> BoxFuture<'static, Outcome> {
         match exchange {
@@ -115,14 +116,14 @@ impl Sender {
     }
 }
 
-impl Perform for AzureBlob {
+impl Perform for Azure {
     fn perform(&self, request: Request) -> BoxFuture<'static, Outcome> {
-        let exchange = self.store.begin(&request, wall_clock());
+        let exchange = self.store.begin_exchange(&request, wall_clock());
         self.sender.perform(exchange, request)
     }
 }
 
-impl Carrier for AzureBlob {
+impl Carrier for Azure {
     fn profile(&self) -> Profile {
         self.store.profile()
     }
@@ -134,7 +135,7 @@ impl Carrier for AzureBlob {
         grants: Option<&Grants>,
     ) -> Result<Arc<dyn Perform>, Failure> {
         let grants = grants.map(|grants| (grants.req.as_str(), grants.res.as_str()));
-        let session = self.store.session(id, role, grants).map_err(|error| {
+        let session = self.store.open_session(id, role, grants).map_err(|error| {
             let detail = format!("the listener's grant for the session: {error}");
             Failure::new(FailureKind::Malformed, detail)
         })?;
@@ -144,13 +145,13 @@ impl Carrier for AzureBlob {
 }
 
 struct Session {
-    session: BlobSession,
+    session: Arc<dyn AzureSession>,
     sender: Sender,
 }
 
 impl Perform for Session {
     fn perform(&self, request: Request) -> BoxFuture<'static, Outcome> {
-        let exchange = self.session.begin(&request, wall_clock());
+        let exchange = self.session.begin_exchange(&request, wall_clock());
         self.sender.perform(exchange, request)
     }
 }

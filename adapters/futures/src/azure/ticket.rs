@@ -1,6 +1,7 @@
 //! Azure's addresses and connection URLs.
 
-use super::{AzureBlob, wall_clock};
+use super::service::{Limits, dialer, listener};
+use super::{Azure, wall_clock};
 use crate::address::{AddressError, Options};
 use crate::carrier::Carrier;
 use crate::platform::Platform;
@@ -8,43 +9,37 @@ use azure_core::http::Url;
 use std::sync::Arc;
 use std::time::Duration;
 use stillwire_azure::address::is_exposed;
-use stillwire_azure::blob::{BlobStore, Limits, Names};
-use stillwire_azure::{Credential, Sas, Service, StoreAddress, environment};
+use stillwire_azure::{AzureStore, Credential, Names, Sas, Service, StoreAddress, environment};
 use stillwire_core::Error;
 use stillwire_core::aznet::wire::url::{ConnectionUrl, Driver, HANDSHAKE, TOKEN};
 use stillwire_core::store::{Failure, FailureKind};
 
 /// Opens an account as a listener does. [`None`] when the address is none of Azure's.
-pub(crate) fn open(address: &str, options: &Options) -> Option<Result<BlobStore, AddressError>> {
+pub(crate) fn open(
+    address: &str,
+    options: &Options,
+) -> Option<Result<Arc<dyn AzureStore>, AddressError>> {
     Some(
         StoreAddress::parse(address)?
             .map_err(Into::into)
             .and_then(|address| {
-                match address.service {
-                    Service::Blob => {}
-                    Service::Queue => return Err(AddressError::Unsupported("azqueue")),
-                    Service::Table => return Err(AddressError::Unsupported("aztable")),
-                }
                 let lookup = |name: &str| (options.environment)(name);
                 let (endpoint, credential) = environment::locate(&address, lookup)?;
                 check(&endpoint, options)?;
                 if let Credential::Sas(_) = credential {
                     return Err(stillwire_azure::Error::CannotSign.into());
                 }
-                let limits = Limits {
-                    grant_lifetime: options.expiry,
-                    ..options.blob.clone()
-                };
-                let names = names(options)?;
-                Ok(BlobStore::listener(&endpoint, credential, names, limits)?)
+                let limits = Limits::of(options).granting(options.expiry);
+                let names = names(address.service, options)?;
+                listener(address.service, &endpoint, credential, names, limits)
             }),
     )
 }
 
-fn names(options: &Options) -> Result<Names, AddressError> {
+fn names(service: Service, options: &Options) -> Result<Names, AddressError> {
     let handshake = options.handshake.as_deref().unwrap_or(HANDSHAKE);
     let token = options.token.as_deref().unwrap_or(TOKEN);
-    Ok(Names::new(handshake, token)?)
+    Ok(Names::of(service, handshake, token)?)
 }
 
 fn check(endpoint: &Url, options: &Options) -> Result<(), AddressError> {
@@ -55,10 +50,13 @@ fn check(endpoint: &Url, options: &Options) -> Result<(), AddressError> {
 }
 
 /// The carrier of a store.
-pub(crate) fn carrier(store: &BlobStore, platform: &Platform) -> Result<Arc<dyn Carrier>, Error> {
+pub(crate) fn carrier(
+    store: &Arc<dyn AzureStore>,
+    platform: &Platform,
+) -> Result<Arc<dyn Carrier>, Error> {
     let client = platform.http.clone();
     let client = client.ok_or(Error::Misuse("this store needs an HTTP client"))?;
-    let carrier = AzureBlob::new(store.clone(), client, platform.runtime.clone());
+    let carrier = Azure::new(store.clone(), client, platform.runtime.clone());
     Ok(Arc::new(carrier.map_err(|e| refused(&e))?))
 }
 
@@ -66,18 +64,28 @@ fn refused(error: &stillwire_azure::Error) -> Error {
     Error::Store(Failure::new(FailureKind::Refused, error.to_string()))
 }
 
+const fn service(driver: Driver) -> Service {
+    match driver {
+        Driver::Azblob => Service::Blob,
+        Driver::Azqueue => Service::Queue,
+        Driver::Aztable => Service::Table,
+    }
+}
+
 /// A connection URL, and the store it opens.
 #[derive(Clone)]
 pub(crate) struct Ticket {
     url: ConnectionUrl,
-    store: BlobStore,
+    store: Arc<dyn AzureStore>,
 }
 
 impl Ticket {
     pub(crate) fn parse(text: &str, options: &Options) -> Result<Self, AddressError> {
+        // Names that no place can have are no names of a URL's parameters either.
         let url = if options.handshake.is_some() || options.token.is_some() {
-            let names = names(options)?;
-            ConnectionUrl::parse_named(text, names.handshake(), names.token())
+            let handshake = options.handshake.as_deref().unwrap_or(HANDSHAKE);
+            let token = options.token.as_deref().unwrap_or(TOKEN);
+            ConnectionUrl::parse_named(text, handshake, token)
         } else {
             ConnectionUrl::parse(text)
         };
@@ -85,26 +93,32 @@ impl Ticket {
             Error::Peer { detail, .. } => AddressError::Ticket(detail),
             _ => AddressError::Ticket("the connection URL cannot be read"),
         })?;
-        match url.driver() {
-            Driver::Azblob => {}
-            other => return Err(AddressError::Unsupported(other.name())),
-        }
+        let driver = match (url.host_driver(), options.driver) {
+            (Some(host), Some(wanted)) if host != wanted => {
+                return Err(AddressError::Ticket(
+                    "its host is of another storage service than the driver asked for",
+                ));
+            }
+            (None, Some(wanted)) => wanted,
+            _ => url.driver(),
+        };
         let endpoint = Url::parse(&url.endpoint)
             .map_err(|_| AddressError::Ticket("its endpoint is no URL"))?;
         check(&endpoint, options)?;
-        let store = BlobStore::dialer(
-            &endpoint,
-            Sas::parse(&url.handshake)?,
-            Sas::parse(&url.token)?,
-            Names::new(&*url.handshake_name, &*url.token_name)?,
-            options.blob.clone(),
-        )?;
+        let service = service(driver);
+        let parts = stillwire_azure::Ticket {
+            endpoint: url.endpoint.clone(),
+            handshake: Sas::parse(&url.handshake)?,
+            token: Sas::parse(&url.token)?,
+            names: Names::of(service, &*url.handshake_name, &*url.token_name)?,
+        };
+        let store = dialer(service, &endpoint, parts, Limits::of(options))?;
         Ok(Self { url, store })
     }
 
     /// A fresh ticket of a listener's store.
     pub(crate) fn mint(
-        store: &BlobStore,
+        store: &Arc<dyn AzureStore>,
         limits: &Limits,
         lifetime: Duration,
     ) -> Result<Self, Error> {
@@ -118,19 +132,13 @@ impl Ticket {
         );
         minted.names.handshake().clone_into(&mut url.handshake_name);
         minted.names.token().clone_into(&mut url.token_name);
-        let store = BlobStore::dialer(
-            store.endpoint(),
-            minted.handshake,
-            minted.token,
-            minted.names,
-            limits.clone(),
-        )
-        .map_err(|e| refused(&e))?;
+        let store = dialer(store.service(), store.endpoint(), minted, limits.clone())
+            .map_err(|error| Error::Store(Failure::new(FailureKind::Refused, error.to_string())))?;
         Ok(Self { url, store })
     }
 
     pub(crate) fn place(&self) -> String {
-        format!("azblob+{}", self.url.endpoint)
+        place(&*self.store)
     }
 
     pub(crate) fn text(&self) -> String {
@@ -140,6 +148,12 @@ impl Ticket {
     pub(crate) fn carrier(&self, platform: &Platform) -> Result<Arc<dyn Carrier>, Error> {
         carrier(&self.store, platform)
     }
+}
+
+/// A store's address, without a secret in it.
+pub(crate) fn place(store: &dyn AzureStore) -> String {
+    let endpoint = store.endpoint().as_str().trim_end_matches('/');
+    format!("az{}+{endpoint}", store.service())
 }
 
 #[cfg(test)]

@@ -17,6 +17,7 @@ pub(crate) const KEY: &str =
 /// One test's corner of the emulator: bootstrap names of its own.
 pub(crate) struct Emulator {
     pub(crate) endpoint: String,
+    driver: &'static str,
     program: String,
     number: u32,
 }
@@ -24,8 +25,14 @@ pub(crate) struct Emulator {
 impl Emulator {
     /// [`None`], said aloud, where the emulator or the Go program is missing.
     pub(crate) fn open(test: &str) -> Option<Self> {
+        Self::open_on("azblob", test)
+    }
+
+    /// The same for another driver: `azqueue` or `aztable`.
+    pub(crate) fn open_on(driver: &'static str, test: &str) -> Option<Self> {
         static NUMBER: AtomicU32 = AtomicU32::new(0);
-        let endpoint = std::env::var("STILLWIRE_AZURITE_BLOB");
+        let service = driver.trim_start_matches("az").to_uppercase();
+        let endpoint = std::env::var(format!("STILLWIRE_AZURITE_{service}"));
         let program = std::env::var("STILLWIRE_GO_AZNET");
         let (Ok(endpoint), Ok(program)) = (endpoint, program) else {
             println!("skipped: {test} needs the emulator and the Go peer (cargo xtask test)");
@@ -34,17 +41,24 @@ impl Emulator {
         let number = std::process::id() * 100 + NUMBER.fetch_add(1, Ordering::Relaxed);
         Some(Self {
             endpoint,
+            driver,
             program,
             number,
         })
     }
 
     pub(crate) fn handshake(&self) -> String {
-        format!("handshake-{}", self.number)
+        self.name("handshake")
     }
 
     pub(crate) fn token(&self) -> String {
-        format!("token-{}", self.number)
+        self.name("token")
+    }
+
+    /// Tables have no hyphens in their names.
+    fn name(&self, what: &str) -> String {
+        let hyphen = if self.driver == "aztable" { "" } else { "-" };
+        format!("{what}{hyphen}{}", self.number)
     }
 
     pub(crate) fn options(&self) -> Options {
@@ -61,7 +75,7 @@ impl Emulator {
     }
 
     pub(crate) fn store(&self, options: &Options) -> Store {
-        Store::from_address(&format!("azblob+{}", self.endpoint), options).unwrap()
+        Store::from_address(&format!("{}+{}", self.driver, self.endpoint), options).unwrap()
     }
 
     /// Our listener.
@@ -80,6 +94,7 @@ impl Emulator {
         let mut command = Command::new(&self.program);
         command
             .arg(verb)
+            .args(["--driver", self.driver])
             .args(["--handshake", &self.handshake(), "--token", &self.token()])
             .args(arguments)
             .env("AZURE_STORAGE_ENDPOINT", &self.endpoint)

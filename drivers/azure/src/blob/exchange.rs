@@ -6,6 +6,7 @@ use super::session::{BlobSession, Place};
 use super::task::{First, Task};
 use super::wire::MARK;
 use super::{BlobStore, SESSION_REQ_PERMISSIONS, SESSION_RES_PERMISSIONS};
+use crate::Service;
 use crate::encode::redact;
 use crate::exchange::{Outcome, Response, Step, TransportError};
 use crate::failure::{Context, Shown, classify, error_code, other_service};
@@ -94,7 +95,7 @@ impl Exchange {
                 let status = u16::from(response.0);
                 // A refusal or a redirection is certain; anything else about a change is not.
                 let refused = (300..500).contains(&status) && status != 408;
-                let next = match other_service(&response.1) {
+                let next = match other_service(&response.1, Service::Blob) {
                     Some(what) => Err(self.fault(FailureKind::Refused, &what)),
                     None => self.accept(&response),
                 };
@@ -129,6 +130,7 @@ impl Exchange {
             action: &action,
             permission: self.task.permission(),
             credential: self.task.shown(&self.store),
+            service: Service::Blob,
             now: self.now,
         };
         classify(&context, *status, headers, body)
@@ -156,7 +158,7 @@ impl Exchange {
             }
             (Task::PrepareToken { created }, 201) => {
                 if *created {
-                    self.store.set_made_bootstrap(true);
+                    self.store.home().set_made_bootstrap(true);
                 }
                 done(Reply::Prepared { created: *created })
             }
@@ -178,7 +180,7 @@ impl Exchange {
             (Task::RemoveTokens, 202 | 404 | 409)
                 if status != 409 || code == "ContainerBeingDeleted" =>
             {
-                self.store.set_made_bootstrap(false);
+                self.store.home().set_made_bootstrap(false);
                 done(Reply::Done)
             }
 
@@ -263,7 +265,7 @@ impl Exchange {
                     || code == "ContainerBeingDeleted"
                     || (status == 202 && self.task.mutates()) =>
             {
-                self.store.created().remove(id);
+                self.store.home().created().remove(id);
                 done(Reply::Done)
             }
 
@@ -381,7 +383,7 @@ impl Exchange {
 
     /// The session's container is ours: go on with what belongs into it.
     fn own(&self, id: ConnectionId) -> Task {
-        self.store.remember(id);
+        self.store.home().remember(id);
         Task::CreateBlob {
             id,
             first: First::Req,
@@ -392,7 +394,10 @@ impl Exchange {
         let name = id.to_string();
         let lifetime = self.store.inner.limits.grant_lifetime;
         let mint = |permissions| {
-            let sas = self.store.mint(&name, permissions, self.now, lifetime);
+            let sas = self
+                .store
+                .home()
+                .mint(&name, permissions, self.now, lifetime);
             sas.map(|sas| sas.expose().to_owned())
                 .map_err(|error| Failure::new(FailureKind::Denied, error.to_string()))
         };

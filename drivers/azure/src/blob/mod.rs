@@ -14,14 +14,18 @@ pub use exchange::Exchange;
 pub use session::BlobSession;
 pub use wire::{APPEND_VERSION, VERSION};
 
+pub use crate::home::SAS_BACKDATE;
+pub use crate::names::Names;
+pub use crate::store::Ticket;
+
 use crate::credential::{Credential, Sas};
-use crate::sas::{self, Protocol, ServiceSas};
+use crate::exchange::{Outcome, Step};
+use crate::home::Home;
+use crate::store::{AzureExchange, AzureSession, AzureStore};
 use crate::{Error, Service};
 use azure_core::http::Url;
-use core::sync::atomic::{AtomicBool, Ordering};
 use core::time::Duration;
-use std::collections::BTreeSet;
-use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
+use std::sync::Arc;
 use stillwire_core::UnixTime;
 use stillwire_core::aznet::ConnectionId;
 use stillwire_core::store::{Failure, Profile, Request, Role};
@@ -39,11 +43,6 @@ pub const TOKEN_PERMISSIONS: &str = "r";
 
 /// Largest chunk, its prefix included.
 pub const LARGEST_CHUNK: usize = 4_194_304;
-/// How far back a SAS of ours begins, for clocks that differ.
-pub const SAS_BACKDATE: Duration = Duration::from_secs(300);
-/// Sessions remembered as ours; those beyond are recognised by their mark in storage.
-const REMEMBERED: usize = 65_536;
-
 /// Numbers that a carrier plans with. The defaults are for the real service.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct Limits {
@@ -68,92 +67,10 @@ impl Default for Limits {
     }
 }
 
-/// Names of the two bootstrap containers.
-#[derive(Clone, Debug, PartialEq, Eq)]
-pub struct Names {
-    handshake: String,
-    token: String,
-}
-
-impl Names {
-    /// Takes two different container names.
-    pub fn new(handshake: impl Into<String>, token: impl Into<String>) -> Result<Self, Error> {
-        let names = Self {
-            handshake: handshake.into(),
-            token: token.into(),
-        };
-        for name in [&names.handshake, &names.token] {
-            if !is_container_name(name) {
-                return Err(Error::Name(name.clone()));
-            }
-        }
-        if names.handshake == names.token {
-            return Err(Error::Name(names.token));
-        }
-        Ok(names)
-    }
-
-    /// The container dialers write to.
-    pub fn handshake(&self) -> &str {
-        &self.handshake
-    }
-
-    /// The container dialers read from.
-    pub fn token(&self) -> &str {
-        &self.token
-    }
-}
-
-impl Default for Names {
-    fn default() -> Self {
-        Self {
-            handshake: "handshake".into(),
-            token: "token".into(),
-        }
-    }
-}
-
-fn is_container_name(name: &str) -> bool {
-    let good = |b: u8| b.is_ascii_lowercase() || b.is_ascii_digit() || b == b'-';
-    (3..=63).contains(&name.len())
-        && name.bytes().all(good)
-        && !name.starts_with('-')
-        && !name.ends_with('-')
-        && !name.contains("--")
-}
-
-/// What a dialer needs to know: the pieces of a connection URL.
-#[derive(Clone, Debug, PartialEq, Eq)]
-pub struct Ticket {
-    /// The blob endpoint, without a slash at its end.
-    pub endpoint: String,
-    /// SAS for the handshake container: a secret.
-    pub handshake: Sas,
-    /// SAS for the token container: a secret.
-    pub token: Sas,
-    /// Names of the two, which are the parameter names in the URL.
-    pub names: Names,
-}
-
-/// What a store may show to the service.
-#[derive(Debug)]
-enum Access {
-    /// The whole account.
-    Owner(Credential),
-    /// The bootstrap containers, one SAS for each.
-    Guest { handshake: Sas, token: Sas },
-}
-
 #[derive(Debug)]
 struct Inner {
-    endpoint: Url,
-    names: Names,
+    home: Home,
     limits: Limits,
-    access: Access,
-    /// Sessions whose container this very store created: these it may delete unasked.
-    created: Mutex<BTreeSet<ConnectionId>>,
-    /// Both bootstrap containers were created by this very store.
-    made_bootstrap: AtomicBool,
 }
 
 /// A blob account as aznet uses it. Cheap to clone; clones are the same store.
@@ -174,7 +91,7 @@ impl BlobStore {
         names: Names,
         limits: Limits,
     ) -> Result<Self, Error> {
-        Self::new(endpoint, Access::Owner(credential), names, limits)
+        Home::owner(Service::Blob, endpoint, credential, names).map(|home| Self::at(home, limits))
     }
 
     /// A dialer's store: the endpoint and the two SAS of a connection URL. Its requests carry
@@ -186,21 +103,13 @@ impl BlobStore {
         names: Names,
         limits: Limits,
     ) -> Result<Self, Error> {
-        Self::new(endpoint, Access::Guest { handshake, token }, names, limits)
+        Home::guest(Service::Blob, endpoint, handshake, token, names)
+            .map(|home| Self::at(home, limits))
     }
 
-    fn new(endpoint: &Url, access: Access, names: Names, limits: Limits) -> Result<Self, Error> {
-        let endpoint = crate::address::check_endpoint(endpoint)?;
-        Ok(Self {
-            inner: Arc::new(Inner {
-                endpoint,
-                names,
-                limits,
-                access,
-                created: Mutex::default(),
-                made_bootstrap: AtomicBool::new(false),
-            }),
-        })
+    fn at(home: Home, limits: Limits) -> Self {
+        let inner = Arc::new(Inner { home, limits });
+        Self { inner }
     }
 
     /// What the machine plans with.
@@ -212,6 +121,7 @@ impl BlobStore {
             bytes_per_write: limits.bytes_per_write,
             bytes_per_read: limits.bytes_per_read,
             writes_in_flight: 1,
+            releases_in_flight: 0,
             writes_before_rotation: Some(limits.writes_before_rotation),
             sequences: None,
             shortest_poll: Duration::from_millis(10),
@@ -220,20 +130,17 @@ impl BlobStore {
 
     /// The endpoint, without a credential in it.
     pub fn endpoint(&self) -> &Url {
-        &self.inner.endpoint
+        self.inner.home.endpoint()
     }
 
     /// The names of the bootstrap containers.
     pub fn names(&self) -> &Names {
-        &self.inner.names
+        self.inner.home.names()
     }
 
     /// The account's credential, for a listener's store.
     pub fn credential(&self) -> Option<&Credential> {
-        match &self.inner.access {
-            Access::Owner(credential) => Some(credential),
-            Access::Guest { .. } => None,
-        }
+        self.inner.home.credential()
     }
 
     /// Our end of a session, at the beginning of both its directions.
@@ -246,13 +153,7 @@ impl BlobStore {
         role: Role,
         grants: Option<(&str, &str)>,
     ) -> Result<BlobSession, Error> {
-        let grants = match grants {
-            Some((req, res)) => Some((Sas::parse(req)?, Sas::parse(res)?)),
-            None if matches!(self.inner.access, Access::Guest { .. }) => {
-                return Err(Error::NoCredential);
-            }
-            None => None,
-        };
+        let grants = self.inner.home.grants(grants)?;
         Ok(BlobSession::new(self.clone(), id, role, grants))
     }
 
@@ -269,61 +170,74 @@ impl BlobStore {
     /// # Errors
     /// [`Error::CannotSign`] without an account key.
     pub fn ticket(&self, now: UnixTime, lifetime: Duration) -> Result<Ticket, Error> {
-        let names = self.inner.names.clone();
-        let mint = |resource, permissions| self.mint(resource, permissions, now, lifetime);
-        Ok(Ticket {
-            endpoint: self.inner.endpoint.as_str().trim_end_matches('/').into(),
-            handshake: mint(names.handshake(), HANDSHAKE_PERMISSIONS)?,
-            token: mint(names.token(), TOKEN_PERMISSIONS)?,
-            names,
-        })
+        let permissions = (HANDSHAKE_PERMISSIONS, TOKEN_PERMISSIONS);
+        self.inner.home.ticket(permissions, now, lifetime)
     }
 
-    fn mint(
+    fn home(&self) -> &Home {
+        &self.inner.home
+    }
+}
+
+impl AzureStore for BlobStore {
+    fn service(&self) -> Service {
+        Service::Blob
+    }
+
+    fn profile(&self) -> Profile {
+        Self::profile(self)
+    }
+
+    fn endpoint(&self) -> &Url {
+        Self::endpoint(self)
+    }
+
+    fn credential(&self) -> Option<&Credential> {
+        Self::credential(self)
+    }
+
+    fn ticket(&self, now: UnixTime, lifetime: Duration) -> Result<Ticket, Error> {
+        Self::ticket(self, now, lifetime)
+    }
+
+    fn open_session(
         &self,
-        resource: &str,
-        permissions: &str,
+        id: ConnectionId,
+        role: Role,
+        grants: Option<(&str, &str)>,
+    ) -> Result<Arc<dyn AzureSession>, Error> {
+        Ok(Arc::new(self.session(id, role, grants)?))
+    }
+
+    fn begin_exchange(
+        &self,
+        request: &Request,
         now: UnixTime,
-        lifetime: Duration,
-    ) -> Result<Sas, Error> {
-        let Access::Owner(Credential::SharedKey { account, key }) = &self.inner.access else {
-            return Err(Error::CannotSign);
-        };
-        let protocol = match self.inner.endpoint.scheme() {
-            "https" => Protocol::Https,
-            _ => Protocol::HttpsHttp,
-        };
-        ServiceSas {
-            service: Service::Blob,
-            resource,
-            permissions,
-            start: Some(now.before(SAS_BACKDATE)),
-            expiry: now.after(lifetime),
-            protocol,
-            version: sas::VERSION,
-        }
-        .sign(account, key)?
-        .to_sas()
+    ) -> Result<Box<dyn AzureExchange>, Failure> {
+        Ok(Box::new(self.begin(request, now)?))
+    }
+}
+
+impl AzureSession for BlobSession {
+    fn begin_exchange(
+        &self,
+        request: &Request,
+        now: UnixTime,
+    ) -> Result<Box<dyn AzureExchange>, Failure> {
+        Ok(Box::new(self.begin(request, now)?))
+    }
+}
+
+impl AzureExchange for Exchange {
+    fn step(&self) -> Step {
+        Self::step(self)
     }
 
-    fn created(&self) -> MutexGuard<'_, BTreeSet<ConnectionId>> {
-        let lock = self.inner.created.lock();
-        lock.unwrap_or_else(PoisonError::into_inner)
+    fn body_limit(&self) -> usize {
+        Self::body_limit(self)
     }
 
-    fn made_bootstrap(&self) -> bool {
-        self.inner.made_bootstrap.load(Ordering::Relaxed)
-    }
-
-    fn set_made_bootstrap(&self, made: bool) {
-        self.inner.made_bootstrap.store(made, Ordering::Relaxed);
-    }
-
-    /// Remembers a session's container as made by this store.
-    fn remember(&self, id: ConnectionId) {
-        let mut created = self.created();
-        if created.len() < REMEMBERED {
-            created.insert(id);
-        }
+    fn handle(&mut self, outcome: Outcome) {
+        Self::handle(self, outcome);
     }
 }

@@ -22,7 +22,7 @@ pub(super) fn plan(
     operation: &Operation,
 ) -> Result<Task, Failure> {
     let owner = || {
-        if store.owns() {
+        if store.home().owns() {
             Ok(())
         } else {
             Err(refused("only a listener may do this"))
@@ -40,7 +40,7 @@ pub(super) fn plan(
         }
         Operation::RemoveBootstrap => {
             owner()?;
-            if !store.made_bootstrap() {
+            if !store.home().made_bootstrap() {
                 return Err(refused(
                     "this listener did not make the bootstrap: left untouched",
                 ));
@@ -96,7 +96,7 @@ pub(super) fn plan(
         }
         Operation::DeleteSession { id } => {
             owner()?;
-            if store.created().contains(id) {
+            if store.home().created().contains(id) {
                 Task::DeleteContainer { id: *id }
             } else {
                 Task::CheckOurs { id: *id }
@@ -128,6 +128,11 @@ pub(super) fn plan(
                 limit: (*limit).min(store.inner.limits.bytes_per_read),
             }
         }
+        // Reading leaves everything where it is.
+        Operation::Release { .. } => Task::Done(Ok(Reply::Released {
+            removed: 0,
+            left: 0,
+        })),
         Operation::Rotate { direction, number } => rotate(session()?, *direction, *number)?,
     })
 }

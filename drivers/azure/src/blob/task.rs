@@ -1,10 +1,10 @@
 //! What an exchange is at: the HTTP request of each step.
 
+use super::BlobStore;
 use super::session::{BlobSession, Place};
 use super::wire::Target;
-use super::{Access, BlobStore};
-use crate::credential::{Credential, Sas};
 use crate::failure::Shown;
+use crate::home::Room;
 use azure_core::http::Request;
 use bytes::Bytes;
 use stillwire_core::UnixTime;
@@ -109,13 +109,6 @@ pub(super) enum Task {
     Done(Result<Reply, Failure>),
 }
 
-/// Where a task's request goes.
-enum Room<'a> {
-    Handshake,
-    Token,
-    Session(&'a ConnectionId, Option<&'a Sas>),
-}
-
 impl Task {
     /// The request of this step; [`None`] when it is over.
     pub(super) fn request(&self, store: &BlobStore, now: UnixTime) -> Option<Request> {
@@ -132,7 +125,7 @@ impl Task {
         let target = Target {
             endpoint: store.endpoint(),
             container,
-            sas: match store.shown(&room) {
+            sas: match store.home().shown(&room) {
                 Shown::Sas(sas) => Some(sas),
                 Shown::Key(_) => None,
             },
@@ -218,7 +211,9 @@ impl Task {
     /// What this step shows to the service.
     pub(super) fn shown<'a>(&'a self, store: &'a BlobStore) -> Shown<'a> {
         let room = self.room();
-        store.shown(room.as_ref().unwrap_or(&Room::Handshake))
+        store
+            .home()
+            .shown(room.as_ref().unwrap_or(&Room::Handshake))
     }
 
     /// True when this step changes something in storage.
@@ -306,22 +301,5 @@ impl Task {
             Self::Done(_) => "nothing".to_owned(),
         };
         format!("{what} at {}", store.endpoint())
-    }
-}
-
-impl BlobStore {
-    fn shown<'a>(&'a self, room: &Room<'a>) -> Shown<'a> {
-        match (&self.inner.access, room) {
-            (Access::Guest { .. }, Room::Session(_, Some(grant))) => Shown::Sas(grant),
-            (Access::Guest { token, .. }, Room::Token) => Shown::Sas(token),
-            (Access::Guest { handshake, .. }, _) => Shown::Sas(handshake),
-            (Access::Owner(Credential::SharedKey { account, .. }), _) => Shown::Key(account),
-            (Access::Owner(Credential::Sas(sas)), _) => Shown::Sas(sas),
-        }
-    }
-
-    /// True when the whole account is ours.
-    pub(super) fn owns(&self) -> bool {
-        matches!(self.inner.access, Access::Owner(_))
     }
 }

@@ -163,6 +163,7 @@ impl DirectoryStore {
                 let again = request.may_have_landed;
                 session()?.read(&store.journal, *sequence, *limit, again)
             }
+            Operation::Release { .. } => Ok(limits::NOTHING_TO_RELEASE),
             Operation::Rotate { direction, number } => {
                 session()?.rotate(&store.publisher, *direction, *number)
             }

@@ -3,7 +3,7 @@
 use super::*;
 
 fn refusal(store: &BlobStore, date: &str, word: &str) -> String {
-    let operation = if store.owns() {
+    let operation = if store.home().owns() {
         Operation::Prepare
     } else {
         Operation::GetToken { id: id() }

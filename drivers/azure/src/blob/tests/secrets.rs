@@ -1,7 +1,7 @@
 //! No formatted text holds a signature or a key.
 
 use super::*;
-use crate::sas::Protocol;
+use crate::sas::{self, Protocol, ServiceSas};
 use crate::{AccountKey, SharedKeyPolicy, StoreAddress};
 use base64ct::{Base64, Encoding as _};
 use core::fmt::Debug;
