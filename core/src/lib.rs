@@ -56,6 +56,7 @@
 //! | Module | Carried by |
 //! |---|---|
 //! | [`aznet`] | storage: blobs, a directory, memory ([`store`]) |
+//! | [`commonware`] | any ordered byte stream |
 //! | [`ziti`] | an ordered byte stream; its messages also go over a layer that has messages |
 #![no_std]
 #![deny(
@@ -81,6 +82,7 @@ extern crate alloc;
 extern crate std;
 
 pub mod aznet;
+pub mod commonware;
 pub mod crypto;
 mod error;
 pub mod machine;

@@ -31,6 +31,8 @@ const FILES: &[(&str, usize)] = &[
     ("azure/sas-edges.json", 80),
     ("azure/sharedkey.json", 40),
     ("azure/sharedkey-edges.json", 51),
+    ("commonware/handshake.json", 60),
+    ("commonware/record.json", 51),
     ("noise/flynn.json", 12),
     ("noise/snow.json", 5),
     ("ziti/kx.json", 18),

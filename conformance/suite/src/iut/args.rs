@@ -55,6 +55,11 @@ impl Args {
         usize::try_from(number).map_err(|_| encoding(name, "does not fit"))
     }
 
+    pub(crate) fn flag(&self, name: &str) -> Result<bool, Fault> {
+        let value = self.value(name)?.as_bool();
+        value.ok_or_else(|| encoding(name, "is neither true nor false"))
+    }
+
     pub(crate) fn list(&self, name: &str) -> Result<&[Value], Fault> {
         let value = self.value(name)?.as_array();
         Ok(value.ok_or_else(|| encoding(name, "is not a list"))?)

@@ -3,6 +3,7 @@
 mod args;
 mod aznet;
 mod azure;
+mod commonware;
 mod noise;
 mod wire;
 mod ziti;
@@ -100,7 +101,7 @@ fn spent() -> Fault {
 type Operation = fn(&mut Handles, &Args) -> Answer;
 
 /// Every operation besides `hello` and `reset`, by protocol.
-const PROTOCOLS: &[&[(&str, Operation)]] = &[AZNET, AZURE, NOISE, ZITI];
+const PROTOCOLS: &[&[(&str, Operation)]] = &[AZNET, AZURE, COMMONWARE, NOISE, ZITI];
 
 const AZNET: &[(&str, Operation)] = &[
     ("aznet.accept", |_, args| aznet::accept(args)),
@@ -122,6 +123,15 @@ const AZNET: &[(&str, Operation)] = &[
 const AZURE: &[(&str, Operation)] = &[
     ("azure.sas", |_, args| azure::sas(args)),
     ("azure.sharedkey", |_, args| azure::shared_key(args)),
+];
+
+const COMMONWARE: &[(&str, Operation)] = &[
+    ("commonware.dial", commonware::dial),
+    ("commonware.dial.finish", commonware::dial_finish),
+    ("commonware.listen", commonware::listen),
+    ("commonware.listen.finish", commonware::listen_finish),
+    ("commonware.record.open", |_, args| commonware::open(args)),
+    ("commonware.record.seal", |_, args| commonware::seal(args)),
 ];
 
 const NOISE: &[(&str, Operation)] = &[("noise.handshake", |_, args| noise::handshake(args))];
