@@ -58,6 +58,7 @@
 //! | [`aznet`] | storage: blobs, a directory, memory ([`store`]) |
 //! | [`commonware`] | any ordered byte stream |
 //! | [`ziti`] | an ordered byte stream; its messages also go over a layer that has messages |
+//! | [`packetfs`] | ordered byte streams, and datagrams |
 #![no_std]
 #![deny(
     clippy::unwrap_used,
@@ -86,6 +87,7 @@ pub mod commonware;
 pub mod crypto;
 mod error;
 pub mod machine;
+pub mod packetfs;
 pub mod store;
 mod time;
 pub mod ziti;

@@ -38,6 +38,11 @@ const FILES: &[(&str, usize)] = &[
     ("ziti/kx.json", 18),
     ("ziti/multipart.json", 16),
     ("ziti/secretstream.json", 62),
+    ("packetfs/keys.json", 25),
+    ("packetfs/preface.json", 22),
+    ("packetfs/rebuild.json", 26),
+    ("packetfs/record.json", 47),
+    ("packetfs/window.json", 16),
 ];
 
 #[test]

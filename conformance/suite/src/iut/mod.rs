@@ -5,6 +5,7 @@ mod aznet;
 mod azure;
 mod commonware;
 mod noise;
+mod packetfs;
 mod wire;
 mod ziti;
 
@@ -101,7 +102,8 @@ fn spent() -> Fault {
 type Operation = fn(&mut Handles, &Args) -> Answer;
 
 /// Every operation besides `hello` and `reset`, by protocol.
-const PROTOCOLS: &[&[(&str, Operation)]] = &[AZNET, AZURE, COMMONWARE, NOISE, ZITI];
+const PROTOCOLS: &[&[(&str, Operation)]] =
+    &[AZNET, AZURE, COMMONWARE, NOISE, packetfs::OPERATIONS, ZITI];
 
 const AZNET: &[(&str, Operation)] = &[
     ("aznet.accept", |_, args| aznet::accept(args)),
