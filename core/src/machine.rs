@@ -93,6 +93,12 @@ pub trait Messages: Machine {
 
     /// Takes out the next message.
     fn receive(&mut self, now: Instant) -> Result<Received, Error>;
+
+    /// True when [`Messages::receive`] would not say [`Received::Pending`]. It may say so once too
+    /// often, and does unless a machine knows better.
+    fn is_receivable(&self) -> bool {
+        true
+    }
 }
 
 /// A machine whose carrier is one ordered byte stream (a TCP connection, a pipe): it takes
