@@ -104,6 +104,27 @@ pub enum Operation {
         /// The dialer's id.
         id: ConnectionId,
     },
+    /// Clean-up of what others left: one page of the sessions that bear a listener's mark, whoever
+    /// made them. Reply: [`Reply::Sessions`].
+    ListSessions {
+        /// Where the last page ended.
+        after: Option<String>,
+        /// Sessions a page may hold at the most; it may hold fewer, or none, before the end.
+        limit: u16,
+    },
+    /// Clean-up of what others left: how long ago anything happened in a session that bears a
+    /// mark. Reply: [`Reply::Age`].
+    SessionAge {
+        /// As listed.
+        id: ConnectionId,
+    },
+    /// Clean-up of what others left: remove a session that bears a mark, whoever made it; gone
+    /// already is fine. One without a mark is [`FailureKind::Exists`] and left untouched.
+    /// Reply: Done.
+    SweepSession {
+        /// As listed.
+        id: ConnectionId,
+    },
     /// Append sealed chunks to our direction. Reply: Done.
     Write {
         /// Sequence number of the first chunk.
@@ -147,6 +168,15 @@ pub struct Handshake {
     pub message: Option<Bytes>,
 }
 
+/// A session that bears a listener's mark.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub struct MarkedSession {
+    /// Its name.
+    pub id: ConnectionId,
+    /// How long ago it was made, by the store's clock where it tells one. It may be in use.
+    pub age: Duration,
+}
+
 /// How an operation succeeded.
 #[derive(Clone, PartialEq, Eq)]
 pub enum Reply {
@@ -180,6 +210,15 @@ pub enum Reply {
         /// True when more is known or likely to be waiting right now.
         more: bool,
     },
+    /// A page of sessions that bear a mark.
+    Sessions {
+        /// At most as many as were asked for.
+        sessions: Vec<MarkedSession>,
+        /// Where the next page begins; [`None`] at the end.
+        next: Option<String>,
+    },
+    /// Time since anything happened in a session; [`None`] when it is gone, or bears no mark.
+    Age(Option<Duration>),
     /// Nothing there yet.
     Nothing {
         /// True when the very place is missing, not only empty.
@@ -211,6 +250,11 @@ impl fmt::Debug for Reply {
             Self::Data { bytes, more } => {
                 write!(f, "Data {{ {} bytes, more: {more} }}", bytes.len())
             }
+            Self::Sessions { sessions, next } => {
+                let more = next.is_some();
+                write!(f, "Sessions {{ {}, more: {more} }}", sessions.len())
+            }
+            Self::Age(age) => write!(f, "Age({age:?})"),
             Self::Nothing { missing } => write!(f, "Nothing {{ missing: {missing} }}"),
             Self::Gap => f.write_str("Gap"),
             Self::Released { removed, left } => {

@@ -9,15 +9,41 @@ use std::fmt;
 use std::future::poll_fn;
 use std::io;
 use std::pin::Pin;
-use std::sync::Arc;
+use std::sync::{Arc, Weak};
 use std::task::{Context, Poll};
 use stillwire_core::aznet::{self, ConnectionEvent, ConnectionId, Stats};
 use stillwire_core::store::Role;
-use stillwire_core::{Channel, Error};
+use stillwire_core::{Channel, Error, Instant};
 use stillwire_pump::Pump;
 
-/// Told once, when a connection's task is done: true when nothing is left behind.
-pub(crate) type OnEnd = Box<dyn FnOnce(bool) + Send>;
+/// What a listener is told of its connections.
+pub(crate) enum Milestone {
+    /// The dialer has shown that it holds the key.
+    Confirmed,
+    /// The connection's task is done. `clean`: nothing is left behind.
+    Ended { clean: bool },
+}
+
+pub(crate) type OnMilestone = Box<dyn Fn(Milestone) + Send>;
+
+/// A connection from afar, which does not keep it.
+#[derive(Clone)]
+pub(crate) struct Remote(Weak<Pump<aznet::Connection>>);
+
+impl Remote {
+    /// True when nobody drives the connection any more, or soon will not.
+    pub(crate) fn is_over(&self) -> bool {
+        let pump = self.0.upgrade();
+        pump.is_none_or(|pump| pump.with(aznet::Connection::is_finished))
+    }
+
+    /// Drops the connection, whoever holds it.
+    pub(crate) fn abort(&self, now: Instant) {
+        if let Some(pump) = self.0.upgrade() {
+            pump.update(|connection| connection.abort(now));
+        }
+    }
+}
 
 /// What the application holds; with the last one gone, the connection is dropped.
 struct Handle {
@@ -49,8 +75,8 @@ pub(crate) fn start(
     runtime: &Arc<dyn Runtime>,
     carrier: Arc<dyn Perform>,
     machine: aznet::Connection,
-    on_end: OnEnd,
-) -> Connection {
+    tell: OnMilestone,
+) -> (Connection, Remote) {
     let handle = Handle {
         id: machine.id(),
         role: machine.role(),
@@ -60,16 +86,20 @@ pub(crate) fn start(
     };
     let ending = Ending {
         pump: handle.pump.clone(),
-        on_end: Some(on_end),
+        tell,
     };
+    let remote = Remote(Arc::downgrade(&handle.pump));
     let mut driver = Driver::new(handle.pump.clone(), runtime.clone(), carrier);
     let id = handle.id;
     runtime.spawn(Box::pin(async move {
         // Dropped with the task, even if the runtime goes away under it.
-        let _ending = ending;
+        let ending = ending;
         while let Some(event) = driver.next().await {
             match event {
-                ConnectionEvent::Confirmed => tracing::debug!(%id, "the peer is confirmed"),
+                ConnectionEvent::Confirmed => {
+                    tracing::debug!(%id, "the peer is confirmed");
+                    (ending.tell)(Milestone::Confirmed);
+                }
                 ConnectionEvent::PeerFinished => tracing::debug!(%id, "the peer has finished"),
                 ConnectionEvent::DataBudgetWarning => {
                     tracing::warn!(%id, "most of the bytes one key may protect are used");
@@ -79,21 +109,19 @@ pub(crate) fn start(
             }
         }
     }));
-    Connection {
-        handle: Arc::new(handle),
-    }
+    let handle = Arc::new(handle);
+    (Connection { handle }, remote)
 }
 
 struct Ending {
     pump: Arc<Pump<aznet::Connection>>,
-    on_end: Option<OnEnd>,
+    tell: OnMilestone,
 }
 
 impl Drop for Ending {
     fn drop(&mut self) {
-        if let Some(on_end) = self.on_end.take() {
-            on_end(self.pump.with(aznet::Connection::is_clean));
-        }
+        let clean = self.pump.with(aznet::Connection::is_clean);
+        (self.tell)(Milestone::Ended { clean });
         self.pump.end();
     }
 }

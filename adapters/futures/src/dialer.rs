@@ -82,7 +82,8 @@ impl Dialer {
                     .session(id, Role::Dialer, Some(&connected.grants))
                     .map_err(Error::Store)?;
                 let connection = connected.connection;
-                Ok(start(runtime, session, connection, Box::new(|_| {})))
+                let (connection, _) = start(runtime, session, connection, Box::new(|_| {}));
+                Ok(connection)
             }
             Some(DialerEvent::Failed(error)) => Err(error),
             None => Err(Error::Closed),

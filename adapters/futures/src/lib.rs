@@ -34,6 +34,7 @@ mod local;
 mod platform;
 mod runtime;
 mod store;
+mod sweep;
 mod ticket;
 
 pub use address::{AddressError, Environment, Options};
@@ -42,16 +43,17 @@ pub use azure::Azure;
 pub use carrier::{Carrier, Outcome, Perform};
 pub use connection::{Connection, ReadHalf, WriteHalf};
 pub use dialer::Dialer;
-pub use listener::Listener;
+pub use listener::{Listener, ListenerMonitor};
 pub use platform::Platform;
 pub use runtime::Runtime;
 pub use stillwire_core::aznet::wire::tokens::Grants;
 pub use stillwire_core::aznet::wire::url::Driver;
-pub use stillwire_core::aznet::{Config, ConnectionId, Policy, Stats};
+pub use stillwire_core::aznet::{Config, ConnectionId, ListenerStats, Policy, Stats, SweepEvent};
 pub use stillwire_core::store::{Failure, FailureKind, Role};
 pub use stillwire_core::{Class, Error, Timer};
 pub use stillwire_pump::{io_error, source_of};
 pub use store::Store;
+pub use sweep::Sweep;
 pub use ticket::Ticket;
 
 /// 32 random bytes for a machine.

@@ -1,7 +1,7 @@
 //! Accepting connections.
 
 use crate::carrier::{Carrier, Outcome, Perform};
-use crate::connection::{Connection, OnEnd, start};
+use crate::connection::{Connection, Milestone, OnMilestone, Remote, start};
 use crate::driver::Driver;
 use crate::platform::Platform;
 use crate::runtime::Runtime;
@@ -9,14 +9,17 @@ use crate::seed;
 use futures_core::Stream;
 use futures_util::future::BoxFuture;
 use futures_util::{FutureExt, StreamExt};
-use std::collections::VecDeque;
+use std::collections::{HashMap, VecDeque};
 use std::fmt;
 use std::future::poll_fn;
 use std::pin::Pin;
 use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 use std::task::{Context, Poll, Waker};
+use std::time::Duration;
 use stillwire_core::Error;
-use stillwire_core::aznet::{self, Config, ListenerEvent, ListenerSecurity};
+use stillwire_core::aznet::{
+    self, Config, ConnectionId, ListenerEvent, ListenerSecurity, ListenerStats,
+};
 use stillwire_core::store::{Operation, Request, Role};
 use stillwire_pump::Pump;
 
@@ -28,6 +31,8 @@ const MOST_WAITING: usize = 128;
 #[derive(Default)]
 struct Inbox {
     accepted: VecDeque<Connection>,
+    /// All that are not over, accepted or not.
+    open: HashMap<ConnectionId, Remote>,
     ready: bool,
     outcome: Option<Result<(), Error>>,
     rejected: u64,
@@ -69,6 +74,32 @@ impl Shared {
         drop(inbox);
         drop(old);
         Poll::Pending
+    }
+
+    /// Others need the room of this one, and nobody seems to be on its other end.
+    fn give_way(&self, id: ConnectionId) {
+        let mut inbox = self.lock();
+        let at = inbox.accepted.iter().position(|c| c.id() == id);
+        let unclaimed = at.and_then(|at| inbox.accepted.remove(at));
+        let listing = inbox.listing.take_if(|_| unclaimed.is_some());
+        let remote = inbox.open.get(&id).cloned();
+        drop(inbox);
+        tracing::debug!(%id, "gives way: its dialer has not shown that it is alive");
+        drop(unclaimed);
+        if let Some(remote) = remote {
+            remote.abort(self.runtime.now());
+        }
+        if let Some(listing) = listing {
+            listing.wake();
+        }
+    }
+
+    fn abort_all(&self) {
+        let open: Vec<_> = self.lock().open.values().cloned().collect();
+        let now = self.runtime.now();
+        for remote in open {
+            remote.abort(now);
+        }
     }
 
     fn stop(&self) {
@@ -207,6 +238,13 @@ impl Listener {
         self.shared.lock().rejected
     }
 
+    /// A view of this listener that outlives it, for counters.
+    pub fn monitor(&self) -> ListenerMonitor {
+        ListenerMonitor {
+            shared: self.shared.clone(),
+        }
+    }
+
     /// Stops: no new connection is taken, and those not yet accepted are dropped. Waits until
     /// every connection handed out is over (the application ends or drops them) and everything
     /// this listener made for them is removed.
@@ -218,6 +256,63 @@ impl Listener {
     pub async fn stop(self) -> Result<(), Error> {
         self.shared.stop();
         poll_fn(|cx| self.look(cx, |inbox| inbox.outcome.clone())).await
+    }
+}
+
+impl Listener {
+    /// As [`Listener::stop`], and connections that are not over after `grace` are dropped: what
+    /// was written to them is still delivered within the close time-out, their peers see an error.
+    ///
+    /// # Errors
+    /// The error that ended the listener before.
+    pub async fn stop_within(self, grace: Duration) -> Result<(), Error> {
+        self.shared.stop();
+        let mut time = self.shared.runtime.sleep(grace);
+        let mut late = false;
+        poll_fn(|cx| {
+            if !late && time.poll_unpin(cx).is_ready() {
+                late = true;
+                self.shared.abort_all();
+            }
+            self.look(cx, |inbox| inbox.outcome.clone())
+        })
+        .await
+    }
+}
+
+/// What a listener is doing, for whoever watches it. Cheap to clone.
+#[derive(Clone)]
+pub struct ListenerMonitor {
+    shared: Arc<Shared>,
+}
+
+impl ListenerMonitor {
+    /// Counters of the listener's own requests; its connections have theirs.
+    pub fn stats(&self) -> ListenerStats {
+        self.shared.pump.with(aznet::Listener::stats)
+    }
+
+    /// Connections that are not over.
+    pub fn connections(&self) -> usize {
+        self.shared.pump.with(aznet::Listener::connections)
+    }
+
+    /// Of these, how many have a dialer that has not yet shown that it holds the key.
+    pub fn half_open(&self) -> usize {
+        self.shared.pump.with(aznet::Listener::half_open)
+    }
+
+    /// Of these, how many wait to be accepted by the application.
+    pub fn waiting(&self) -> usize {
+        self.shared.lock().accepted.len()
+    }
+}
+
+impl fmt::Debug for ListenerMonitor {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.debug_struct("ListenerMonitor")
+            .field("stats", &self.stats())
+            .finish_non_exhaustive()
     }
 }
 
@@ -259,6 +354,7 @@ async fn serve(mut driver: Driver<aznet::Listener>, ending: Ending, carrier: Arc
                 tracing::warn!(?name, %error, "a handshake was refused");
                 shared.tell(|inbox| inbox.rejected = inbox.rejected.saturating_add(1));
             }
+            ListenerEvent::Overdue(id) => shared.give_way(id),
             ListenerEvent::Trouble(failure) => tracing::warn!(%failure, "storage trouble"),
             ListenerEvent::Failed(error) => shared.tell(|inbox| inbox.outcome = Some(Err(error))),
         }
@@ -283,13 +379,24 @@ fn accept(shared: &Arc<Shared>, carrier: &dyn Carrier, machine: aznet::Connectio
     };
     // Only the machine and the clock: the inbox may hold the connection, and must not be kept by it.
     let (pump, runtime) = (shared.pump.clone(), shared.runtime.clone());
-    let on_end: OnEnd = Box::new(move |clean| {
-        let now = runtime.now();
-        pump.update(|listener| listener.connection_ended(now, id, clean));
+    let inbox = Arc::downgrade(shared);
+    let tell: OnMilestone = Box::new(move |milestone| match milestone {
+        Milestone::Confirmed => pump.update(|listener| listener.connection_confirmed(id)),
+        Milestone::Ended { clean } => {
+            let now = runtime.now();
+            pump.update(|listener| listener.connection_ended(now, id, clean));
+            if let Some(shared) = inbox.upgrade() {
+                shared.lock().open.remove(&id);
+            }
+        }
     });
-    let connection = start(&shared.runtime, session, machine, on_end);
+    let (connection, remote) = start(&shared.runtime, session, machine, tell);
     let mut unclaimed = Some(connection);
     shared.tell(|inbox| {
+        // It may be over already, and then nobody would take it out again.
+        if !remote.is_over() {
+            inbox.open.insert(id, remote);
+        }
         if !inbox.stopping {
             inbox.accepted.extend(unclaimed.take());
         }
@@ -309,165 +416,4 @@ impl Drop for Ending {
 }
 
 #[cfg(test)]
-mod tests {
-    use super::*;
-    use crate::address::Options;
-    use crate::dialer::Dialer;
-    use crate::store::Store;
-    use std::sync::atomic::{AtomicU64, Ordering};
-    use std::time::Duration;
-    use stillwire_core::Instant;
-    use stillwire_core::store::{Reply, RequestId};
-
-    /// One thread and a clock of its own: a step polls every task and lets a little time pass.
-    #[derive(Default)]
-    struct Steps {
-        tasks: Mutex<Vec<BoxFuture<'static, ()>>>,
-        millis: AtomicU64,
-    }
-
-    impl Steps {
-        fn step(&self) {
-            let tasks = std::mem::take(&mut *self.tasks.lock().unwrap());
-            let mut cx = Context::from_waker(Waker::noop());
-            for mut task in tasks {
-                if task.poll_unpin(&mut cx).is_pending() {
-                    self.tasks.lock().unwrap().push(task);
-                }
-            }
-            self.millis.fetch_add(20, Ordering::Relaxed);
-        }
-
-        fn time(&self) -> Instant {
-            Instant::from_millis(self.millis.load(Ordering::Relaxed))
-        }
-
-        /// Steps until `future` is ready: at the most for as long as a dialer waits.
-        fn run<T>(&self, future: impl Future<Output = T>) -> T {
-            let mut future = Box::pin(future);
-            let mut cx = Context::from_waker(Waker::noop());
-            for _ in 0..1_000 {
-                if let Poll::Ready(value) = future.poll_unpin(&mut cx) {
-                    return value;
-                }
-                self.step();
-            }
-            panic!("not ready");
-        }
-    }
-
-    impl Runtime for Arc<Steps> {
-        fn spawn(&self, task: BoxFuture<'static, ()>) {
-            self.tasks.lock().unwrap().push(task);
-        }
-
-        fn sleep(&self, duration: Duration) -> BoxFuture<'static, ()> {
-            let steps = self.clone();
-            let until = steps.time().after(duration);
-            poll_fn(move |_| {
-                if steps.time() < until {
-                    Poll::Pending
-                } else {
-                    Poll::Ready(())
-                }
-            })
-            .boxed()
-        }
-
-        fn now(&self) -> Instant {
-            self.time()
-        }
-
-        fn unblock(&self, work: Box<dyn FnOnce() + Send>) -> BoxFuture<'static, ()> {
-            work();
-            std::future::ready(()).boxed()
-        }
-    }
-
-    /// A carrier that has nothing.
-    struct Empty;
-
-    impl Perform for Empty {
-        fn perform(&self, request: Request) -> BoxFuture<'static, Outcome> {
-            let reply = match request.operation {
-                Operation::ListHandshakes { .. } => Reply::Handshakes {
-                    entries: Vec::new(),
-                    next: None,
-                },
-                _ => Reply::Done,
-            };
-            std::future::ready(Ok(reply)).boxed()
-        }
-    }
-
-    fn request(operation: Operation) -> Request {
-        Request {
-            id: RequestId(0),
-            operation,
-            may_have_landed: false,
-            timeout: Duration::from_secs(30),
-        }
-    }
-
-    #[test]
-    fn a_crowd_waits_in_storage_until_there_is_room_and_the_clean_up_goes_on() {
-        const DIALERS: usize = 2 * MOST_WAITING + 64;
-        let steps = Arc::new(Steps::default());
-        let platform = Platform::new(steps.clone());
-        let config = Config {
-            connect_timeout: Duration::from_secs(600),
-            ..Config::default()
-        };
-        let store = Store::from_address("memory:", &Options::default()).unwrap();
-        let listening = store.listen(&platform, config.clone());
-        let (mut listener, ticket) = steps.run(listening).unwrap();
-        let dialed = Arc::new(Mutex::new(Vec::new()));
-        for _ in 0..DIALERS {
-            let dialer = Dialer::new(&ticket, &platform, config.clone()).unwrap();
-            let dialed = dialed.clone();
-            steps.spawn(Box::pin(async move {
-                let connection = dialer.dial().await.unwrap();
-                dialed.lock().unwrap().push(connection);
-            }));
-        }
-        let count = |of: &Mutex<Vec<Connection>>| of.lock().unwrap().len();
-        for _ in 0..500 {
-            steps.step();
-        }
-        let waiting = listener.shared.lock().accepted.len();
-        let most = MOST_WAITING + 64 + config.handshakes;
-        assert!((MOST_WAITING..most).contains(&waiting), "{waiting}");
-        assert_eq!(count(&dialed), waiting);
-
-        // While it is full, everything but a listing passes; the listener's own waits as well.
-        let own = listener.shared.lock().listing.take();
-        assert!(own.is_some());
-        let gate = Gate {
-            shared: listener.shared.clone(),
-            carrier: Arc::new(Empty),
-        };
-        let name = "somebody".to_owned();
-        let removing = gate.perform(request(Operation::DeleteHandshake { name }));
-        assert_eq!(removing.now_or_never(), Some(Ok(Reply::Done)));
-        let listing = gate.perform(request(Operation::ListHandshakes {
-            after: None,
-            limit: 1,
-        }));
-        assert_eq!(listing.now_or_never(), None);
-        listener.shared.lock().listing = own;
-
-        let mut accepted = Vec::new();
-        while accepted.len() < DIALERS {
-            accepted.push(steps.run(listener.accept()).unwrap());
-        }
-        steps.run(poll_fn(|_| {
-            if count(&dialed) == DIALERS {
-                Poll::Ready(())
-            } else {
-                Poll::Pending
-            }
-        }));
-        drop(accepted);
-        dialed.lock().unwrap().clear();
-    }
-}
+mod tests;

@@ -2,16 +2,18 @@
 
 use crate::address::{AddressError, Options};
 use crate::carrier::Carrier;
+use crate::driver::Driver;
 use crate::listener::Listener;
 use crate::local::Local;
 use crate::platform::Platform;
 use crate::ticket::{self, Ticket};
+use futures_util::StreamExt;
 use std::fmt;
 use std::sync::Arc;
 use std::time::Duration;
 use stillwire_core::Error;
-use stillwire_core::aznet::{Config, ListenerSecurity};
-use stillwire_core::store::{Operation, Request, RequestId};
+use stillwire_core::aznet::{Config, ListenerSecurity, Prepare, PrepareEvent};
+use stillwire_pump::Pump;
 
 #[cfg(feature = "azure")]
 use crate::azure;
@@ -74,7 +76,7 @@ impl Store {
         }
     }
 
-    fn carrier(&self, platform: &Platform) -> Result<Arc<dyn Carrier>, Error> {
+    pub(crate) fn carrier(&self, platform: &Platform) -> Result<Arc<dyn Carrier>, Error> {
         match &self.kind {
             Kind::Local(local) => Ok(local.carrier(platform)),
             #[cfg(feature = "azure")]
@@ -103,20 +105,20 @@ impl Store {
         Ok((listener, self.ticket()?))
     }
 
-    /// Prepares the meeting place and gives a ticket, without listening. Tried once.
+    /// Prepares the meeting place and gives a ticket, without listening.
     ///
     /// # Errors
     /// As [`Store::listen`].
     pub async fn prepare(&self, platform: &Platform, config: Config) -> Result<Ticket, Error> {
-        let request = Request {
-            id: RequestId(0),
-            operation: Operation::Prepare,
-            may_have_landed: false,
-            timeout: config.request_timeout,
-        };
-        let carrier = self.carrier(platform)?;
-        carrier.perform(request).await.map_err(Error::Store)?;
-        self.ticket()
+        let runtime = platform.runtime();
+        let machine = Prepare::new(config, runtime.now());
+        let pump = Arc::new(Pump::with_end(machine, Prepare::is_finished));
+        let mut driver = Driver::new(pump, runtime.clone(), self.carrier(platform)?);
+        match driver.next().await {
+            Some(PrepareEvent::Ready { .. }) => self.ticket(),
+            Some(PrepareEvent::Failed(error)) => Err(error),
+            None => Err(Error::Closed),
+        }
     }
 }
 

@@ -236,6 +236,26 @@ impl World {
         })
     }
 
+    /// The dialer of a connection of the listener has shown that it holds the key.
+    pub(crate) fn confirmed(&mut self, id: ConnectionId) -> Result<(), Violation> {
+        self.with(0, |_, _, actor| {
+            if let Kind::Listener(listener) = &mut actor.kind {
+                listener.connection_confirmed(id);
+            }
+            Ok(())
+        })
+    }
+
+    /// The listener's end of a connection has to make room for others. One whose process is no
+    /// more has been told of already.
+    pub(crate) fn give_way(&mut self, id: ConnectionId) {
+        let end = Some((id, Role::Listener));
+        let is_it = |actor: &Option<Actor>| actor.as_ref().is_some_and(|a| a.connection() == end);
+        if let Some(index) = self.actors.iter().position(is_it) {
+            self.at(self.now, Event::Leave(index, Leave::Abort));
+        }
+    }
+
     /// Tells the listener to stop.
     pub(crate) fn stop(&mut self) -> Result<(), Violation> {
         self.audit.line(self.now, || "stop".to_owned());

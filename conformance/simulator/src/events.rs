@@ -16,6 +16,11 @@ impl World {
         self.audit.note(&[6, index as u64]);
         self.audit
             .line(self.now, || format!("actor {index}: {event:?}"));
+        if let (ConnectionEvent::Confirmed, Some((id, Role::Listener))) =
+            (&event, actor.connection())
+        {
+            self.at(self.now, Event::Confirmed(id));
+        }
         let (ConnectionEvent::Closed(result), Kind::Connection(linked)) = (event, &mut actor.kind)
         else {
             return Ok(());
@@ -93,6 +98,10 @@ impl World {
                         return Err(Violation::new("an honest handshake is served", detail));
                     }
                 }
+            }
+            ListenerEvent::Overdue(id) => {
+                self.audit.line(self.now, || format!("{id} gives way"));
+                self.give_way(id);
             }
             ListenerEvent::Trouble(failure) => {
                 self.audit.line(self.now, || format!("trouble: {failure}"));

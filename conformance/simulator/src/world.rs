@@ -55,6 +55,7 @@ pub(crate) enum Event {
     Leave(usize, Leave),
     Poke(usize),
     Ended(ConnectionId, bool),
+    Confirmed(ConnectionId),
 }
 
 pub(crate) struct Scheduled(u64, u64, Event);
@@ -302,6 +303,7 @@ impl World {
             Event::Leave(actor, how) => self.leave(actor, how),
             Event::Poke(actor) => self.pass_time(actor),
             Event::Ended(id, clean) => self.ended(id, clean),
+            Event::Confirmed(id) => self.confirmed(id),
         }
     }
 

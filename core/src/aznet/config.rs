@@ -77,6 +77,14 @@ pub struct Config {
     pub data_limit: u64,
     /// Handshakes a listener works on at once.
     pub handshakes: usize,
+    /// Connections a listener has out at once; past it dialers wait in storage.
+    pub connections: usize,
+    /// Of these, connections whose dialer has not yet shown that it holds the key; past it the
+    /// oldest gives way, once it had `confirm_timeout`.
+    pub half_open: usize,
+    /// How long a dialer has at the least to show that it holds the key, however many others
+    /// wait. Nobody is given up for it while there is room.
+    pub confirm_timeout: Duration,
     /// How long a handshake is remembered so that a replay makes no second session. At least the
     /// lifetime of a ticket.
     pub replay_memory: Duration,
@@ -103,6 +111,9 @@ impl Default for Config {
             send_buffer: 16 << 20,
             data_limit: 380_000_000_000,
             handshakes: 32,
+            connections: 1_024,
+            half_open: 256,
+            confirm_timeout: Duration::from_secs(5),
             replay_memory: Duration::from_secs(24 * 3600),
             replay_entries: 100_000,
             remove_bootstrap: false,

@@ -16,16 +16,20 @@ const AT_ONCE: usize = 8;
 
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 enum Session {
-    Live,
+    /// Given out. `confirmed`: its dialer has shown that it holds the key.
+    Live { confirmed: bool },
+    /// Has to give way to others: nobody is on its other end.
+    Overdue,
     /// Ended badly: the peer may still be reading what is there, until then.
-    Left {
-        until: Instant,
-    },
+    Left { until: Instant },
 }
 
 pub(super) struct Janitor {
     sessions: BTreeMap<ConnectionId, Session>,
     live: usize,
+    half_open: usize,
+    /// Connections as they were given out; those that are no longer half open are passed over.
+    order: VecDeque<(Instant, ConnectionId)>,
     next: Option<Instant>,
     waiting: VecDeque<Task>,
     going: VecDeque<Task>,
@@ -38,6 +42,8 @@ impl Janitor {
         Self {
             sessions: BTreeMap::new(),
             live: 0,
+            half_open: 0,
+            order: VecDeque::new(),
             next: None,
             waiting: VecDeque::new(),
             going: VecDeque::new(),
@@ -48,6 +54,48 @@ impl Janitor {
 
     pub(super) fn live(&self) -> usize {
         self.live
+    }
+
+    pub(super) fn half_open(&self) -> usize {
+        self.half_open
+    }
+
+    fn is_half_open(&self, id: ConnectionId) -> bool {
+        self.sessions.get(&id) == Some(&Session::Live { confirmed: false })
+    }
+
+    /// The dialer has shown that it holds the key.
+    pub(super) fn confirmed(&mut self, id: ConnectionId) {
+        if self.is_half_open(id) {
+            self.sessions.insert(id, Session::Live { confirmed: true });
+            self.half_open = self.half_open.saturating_sub(1);
+            self.pass_over();
+        }
+    }
+
+    /// The oldest half-open connection, if it was given out before `before`: it gives way.
+    pub(super) fn give_way(&mut self, before: Instant) -> Option<ConnectionId> {
+        let (_, id) = self.order.front().filter(|(since, _)| *since <= before)?;
+        let id = *id;
+        self.sessions.insert(id, Session::Overdue);
+        self.half_open = self.half_open.saturating_sub(1);
+        self.pass_over();
+        Some(id)
+    }
+
+    /// When the oldest half-open connection was given out.
+    pub(super) fn oldest_half_open(&self) -> Option<Instant> {
+        self.order.front().map(|(since, _)| *since)
+    }
+
+    /// Keeps the front of `order` half open.
+    fn pass_over(&mut self) {
+        while let Some((_, id)) = self.order.front() {
+            if self.is_half_open(*id) {
+                return;
+            }
+            self.order.pop_front();
+        }
     }
 
     pub(super) fn is_idle(&self) -> bool {
@@ -65,27 +113,45 @@ impl Janitor {
 
     /// A connection was given out: its handshake entry can go.
     pub(super) fn accepted(&mut self, id: ConnectionId, now: Instant) {
-        self.sessions.insert(id, Session::Live);
+        self.sessions.insert(id, Session::Live { confirmed: false });
         self.live = self.live.saturating_add(1);
+        self.half_open = self.half_open.saturating_add(1);
+        self.order.push_back((now, id));
+        // Confirmed ones in the middle are passed over late; twice as many as live ones is enough.
+        if self.order.len() > self.live.saturating_mul(2).saturating_add(64) {
+            let sessions = &self.sessions;
+            let half_open = Session::Live { confirmed: false };
+            self.order
+                .retain(|(_, id)| sessions.get(id) == Some(&half_open));
+        }
         let name = id.to_string();
         self.plan(Operation::DeleteHandshake { name }, now);
     }
 
     pub(super) fn ended(&mut self, id: ConnectionId, clean: bool, now: Instant) {
-        if self.sessions.get(&id) != Some(&Session::Live) {
-            return;
-        }
+        let overdue = match self.sessions.get(&id) {
+            Some(Session::Live { confirmed }) => {
+                if !confirmed {
+                    self.half_open = self.half_open.saturating_sub(1);
+                }
+                false
+            }
+            Some(Session::Overdue) => true,
+            Some(Session::Left { .. }) | None => return,
+        };
         self.live = self.live.saturating_sub(1);
         if clean {
             self.sessions.remove(&id);
+            self.pass_over();
             return;
         }
-        let until = if self.stopping {
+        let until = if self.stopping || overdue {
             now
         } else {
             now.after(self.keep)
         };
         self.sessions.insert(id, Session::Left { until });
+        self.pass_over();
         self.next = Some(self.next.map_or(until, |next| next.min(until)));
     }
 

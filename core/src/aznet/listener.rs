@@ -8,18 +8,28 @@ use super::handshake::ListenerSecurity;
 use super::janitor::Janitor;
 use super::memory::{Known, Memory};
 use super::retry::{Ids, Task};
+use super::stats::{ListenerStats, add};
 use crate::crypto::Rng;
 use crate::error::{Class, Error};
 use crate::machine::{Input, Machine, Output};
-use crate::store::{Failure, Handshake, Operation, Profile, Reply, Request, RequestId};
+use crate::store::{
+    Failure, FailureKind, Handshake, Operation, Profile, Reply, Request, RequestId,
+};
 use crate::time::Instant;
 use alloc::boxed::Box;
 use alloc::collections::VecDeque;
 use alloc::string::String;
 use alloc::vec::Vec;
+use core::time::Duration;
 
 /// Entries asked for per page.
 const PAGE: u16 = 64;
+
+/// How long a listener that is up keeps trying with a credential that is refused: somebody may be
+/// changing it.
+const REFUSED_FOR: Duration = Duration::from_secs(300);
+/// Pause between two such tries.
+const REFUSED_PAUSE: Duration = Duration::from_secs(5);
 
 /// What the owner of a listener is told.
 pub enum ListenerEvent {
@@ -34,6 +44,9 @@ pub enum ListenerEvent {
         /// Why.
         error: Error,
     },
+    /// Others wait for the room of this connection, whose dialer has not shown in time that it
+    /// holds the key: abort it, and say so with [`Listener::connection_ended`].
+    Overdue(ConnectionId),
     /// Something failed that will be tried again.
     Trouble(Failure),
     /// The listener cannot go on.
@@ -68,6 +81,9 @@ pub struct Listener {
     janitor: Janitor,
     events: VecDeque<ListenerEvent>,
     error: Option<Error>,
+    /// Since when storage refuses our credential.
+    refused_since: Option<Instant>,
+    stats: ListenerStats,
 }
 
 impl Listener {
@@ -95,6 +111,8 @@ impl Listener {
             candidates: Vec::new(),
             events: VecDeque::new(),
             error: None,
+            refused_since: None,
+            stats: ListenerStats::default(),
         }
     }
 
@@ -104,8 +122,10 @@ impl Listener {
         if matches!(self.phase, Phase::Stopping | Phase::Over) {
             return;
         }
+        // A bootstrap that is being made may have to be removed again: wait for the outcome.
+        let undecided = self.phase == Phase::Preparing && self.config.remove_bootstrap;
         self.phase = Phase::Stopping;
-        self.main = None;
+        self.main = self.main.take().filter(|main| undecided && main.tries > 0);
         self.waiting.clear();
         // Those whose request is out are decided by its reply.
         let (flying, resting): (Vec<_>, Vec<_>) = core::mem::take(&mut self.candidates)
@@ -132,9 +152,24 @@ impl Listener {
         self.janitor.ended(id, clean, now);
     }
 
+    /// The dialer of a connection that this listener gave out has shown that it holds the key.
+    pub fn connection_confirmed(&mut self, id: ConnectionId) {
+        self.janitor.confirmed(id);
+    }
+
     /// Connections given out and not reported as ended.
     pub fn connections(&self) -> usize {
         self.janitor.live()
+    }
+
+    /// Of these, how many have not been reported as confirmed.
+    pub fn half_open(&self) -> usize {
+        self.janitor.half_open()
+    }
+
+    /// Counters of the listener's own requests; its connections have theirs.
+    pub fn stats(&self) -> ListenerStats {
+        self.stats
     }
 
     /// True when everything is cleaned up after [`Listener::stop`], or after a failure.
@@ -152,6 +187,7 @@ impl Listener {
     }
 
     fn reject(&mut self, name: String, error: Error) {
+        add(&mut self.stats.rejected, 1);
         self.events
             .push_back(ListenerEvent::Rejected { name, error });
     }
@@ -169,6 +205,12 @@ impl Listener {
                     self.list(now, false);
                     return;
                 }
+                if serving && self.is_refused(now, &failure) {
+                    task.again(now, &failure, REFUSED_PAUSE);
+                    self.main = Some(task);
+                    self.events.push_back(ListenerEvent::Trouble(failure));
+                    return;
+                }
                 match task.failed(now, &self.config, failure) {
                     Ok(()) => self.main = Some(task),
                     // A listener that is up outlives its service's outages.
@@ -176,8 +218,16 @@ impl Listener {
                         self.events.push_back(ListenerEvent::Trouble(failure));
                         self.list(now, false);
                     }
+                    // Nobody waits for it any more.
+                    Err(failure) if self.phase == Phase::Stopping => {
+                        self.made_bootstrap = false;
+                        self.events.push_back(ListenerEvent::Trouble(failure));
+                    }
                     Err(failure) => self.fail(Error::Store(failure)),
                 }
+            }
+            Ok(Reply::Prepared { created }) if self.phase == Phase::Stopping => {
+                self.made_bootstrap = created;
             }
             Ok(Reply::Prepared { created }) => {
                 self.made_bootstrap = created;
@@ -186,6 +236,7 @@ impl Listener {
                 self.list(now, true);
             }
             Ok(Reply::Handshakes { entries, next }) => {
+                self.refused_since = None;
                 self.waiting.extend(entries);
                 self.after = next;
                 self.list(now, self.after.is_some());
@@ -193,6 +244,12 @@ impl Listener {
             Ok(Reply::Done) if self.phase == Phase::Stopping => self.phase = Phase::Over,
             Ok(_) => self.fail(Error::Misuse("the reply does not answer the request")),
         }
+    }
+
+    /// True when storage refuses our credential, and has not done so for long.
+    fn is_refused(&mut self, now: Instant, failure: &Failure) -> bool {
+        failure.kind == FailureKind::Denied
+            && now.since(*self.refused_since.get_or_insert(now)) < REFUSED_FOR
     }
 
     /// Plans the next look at the waiting handshakes.
@@ -210,12 +267,44 @@ impl Listener {
 
     /// Looks at listed entries while there is room for more candidates.
     fn take_in(&mut self, now: Instant) {
-        while self.candidates.len() < self.config.handshakes.max(1) {
+        while !self.waiting.is_empty() && self.make_room(now) {
             let Some(entry) = self.waiting.pop_front() else {
                 return;
             };
             self.consider(now, entry);
         }
+    }
+
+    /// True when one more handshake may be worked on. Every candidate may become a connection.
+    fn has_room(&self) -> bool {
+        let candidates = self.candidates.len();
+        let connections = self.janitor.live().saturating_add(candidates);
+        candidates < self.config.handshakes.max(1)
+            && connections < self.config.connections.max(1)
+            && !self.is_crowded()
+    }
+
+    /// Half-open connections take all the room there is for them.
+    fn is_crowded(&self) -> bool {
+        let half_open = self.janitor.half_open();
+        half_open.saturating_add(self.candidates.len()) >= self.config.half_open.max(1)
+    }
+
+    /// When the oldest half-open connection has had its time.
+    fn patience(&self) -> Option<Instant> {
+        let since = self.janitor.oldest_half_open()?;
+        Some(since.after(self.config.confirm_timeout))
+    }
+
+    fn make_room(&mut self, now: Instant) -> bool {
+        if self.is_crowded()
+            && self.patience().is_some_and(|until| until <= now)
+            && let Some(id) = self.janitor.give_way(now)
+        {
+            add(&mut self.stats.overdue, 1);
+            self.events.push_back(ListenerEvent::Overdue(id));
+        }
+        self.has_room()
     }
 
     fn consider(&mut self, now: Instant, entry: Handshake) {
@@ -251,10 +340,9 @@ impl Listener {
             Known::Full => {
                 let detail =
                     "too many handshakes are remembered; try later or raise replay_entries";
-                self.events.push_back(ListenerEvent::Rejected {
-                    name: entry.name,
-                    error: Error::limit(Class::Limit, detail),
-                });
+                if self.memory.turn_away(&entry.name) {
+                    self.reject(entry.name, Error::limit(Class::Limit, detail));
+                }
             }
         }
     }
@@ -279,6 +367,7 @@ impl Listener {
                     now,
                 );
                 self.janitor.accepted(id, now);
+                add(&mut self.stats.accepted, 1);
                 self.events
                     .push_back(ListenerEvent::Accepted(Box::new(connection)));
             }
@@ -306,6 +395,12 @@ impl Listener {
     }
 
     fn next_request(&mut self, now: Instant) -> Option<Request> {
+        let request = self.start(now)?;
+        self.stats.count(&request);
+        Some(request)
+    }
+
+    fn start(&mut self, now: Instant) -> Option<Request> {
         let timeout = self.config.request_timeout;
         if self.phase == Phase::Over {
             return None;
@@ -332,7 +427,9 @@ impl Listener {
         let main = self.main.as_ref().and_then(Task::deadline);
         let main = main.filter(|_| self.phase != Phase::Serving || self.waiting.is_empty());
         let candidates = self.candidates.iter().filter_map(Candidate::deadline).min();
-        [main, candidates, self.janitor.deadline()]
+        let crowded = !self.waiting.is_empty() && self.is_crowded();
+        let patience = self.patience().filter(|_| crowded);
+        [main, candidates, patience, self.janitor.deadline()]
             .into_iter()
             .flatten()
             .min()

@@ -2,7 +2,7 @@
 
 use super::ConnectionId;
 use crate::time::Instant;
-use alloc::collections::{BTreeMap, VecDeque};
+use alloc::collections::{BTreeMap, BTreeSet, VecDeque};
 use alloc::string::{String, ToString};
 use core::time::Duration;
 
@@ -32,6 +32,8 @@ pub(super) struct Memory {
     room: usize,
     names: BTreeMap<String, u8>,
     names_order: VecDeque<String>,
+    /// Names refused for want of room: each is told once, until there is room again.
+    turned_away: BTreeSet<String>,
 }
 
 impl Memory {
@@ -43,6 +45,7 @@ impl Memory {
             room,
             names: BTreeMap::new(),
             names_order: VecDeque::new(),
+            turned_away: BTreeSet::new(),
         }
     }
 
@@ -66,7 +69,13 @@ impl Memory {
             }
             self.order.pop_front();
             self.met.remove(&id);
+            self.turned_away.clear();
         }
+    }
+
+    /// Notes that there was no room for an entry; true when that is news.
+    pub(super) fn turn_away(&mut self, name: &str) -> bool {
+        self.turned_away.len() < NAMES && self.turned_away.insert(name.to_string())
     }
 
     pub(super) fn is_quarantined(&self, name: &str) -> bool {
@@ -121,6 +130,20 @@ mod tests {
         }
         assert_eq!(memory.names.len(), NAMES);
         assert!(memory.is_quarantined(&format!("junk {}", 3 * NAMES - 1)));
+    }
+
+    #[test]
+    fn who_finds_no_room_is_told_of_once_until_there_is_room_again() {
+        let mut memory = Memory::new(Duration::from_secs(10), 1);
+        let id = ConnectionId::from_random([1; 16]);
+        memory.meet(Instant::ZERO, id, [1; 32]);
+        assert!(memory.turn_away("x"));
+        assert!(!memory.turn_away("x"));
+        assert!(memory.turn_away("y"));
+        memory.expire(Instant::from_millis(9_999));
+        assert!(!memory.turn_away("x"));
+        memory.expire(Instant::from_millis(10_000));
+        assert!(memory.turn_away("x"));
     }
 
     #[test]

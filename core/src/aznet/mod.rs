@@ -7,6 +7,8 @@
 //! |---|---|---|
 //! | the side with a ticket | [`Dialer`] | one [`Connection`] |
 //! | the side that owns the storage | [`Listener`] | many [`Connection`]s |
+//! | the same, without listening | [`Prepare`] | a place to meet |
+//! | whoever cleans up after dead listeners | [`Sweep`] | room |
 //!
 //! The bytes are in [`wire`], the key exchange in [`handshake`].
 
@@ -24,8 +26,10 @@ mod memory;
 mod news;
 mod outbound;
 mod polling;
+mod prepare;
 mod retry;
 mod stats;
+mod sweep;
 pub mod wire;
 
 pub use config::{Config, Policy};
@@ -34,4 +38,6 @@ pub use dialer::{Connected, Dialer, DialerEvent};
 pub use handshake::{DialerSecurity, ListenerSecurity};
 pub use id::ConnectionId;
 pub use listener::{Listener, ListenerEvent};
-pub use stats::Stats;
+pub use prepare::{Prepare, PrepareEvent};
+pub use stats::{ListenerStats, Stats};
+pub use sweep::{Sweep, SweepEvent};

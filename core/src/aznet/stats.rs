@@ -1,4 +1,6 @@
-//! Counters of one connection: what it moved and what it cost.
+//! Counters of one connection, and of one listener: what they moved and what they cost.
+
+use crate::store::{Operation, Request};
 
 /// Figures since the connection began. Every store request is one billable transaction or more.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
@@ -36,6 +38,39 @@ impl Stats {
             .saturating_add(self.reads)
             .saturating_add(self.empty_reads)
             .saturating_add(self.other_requests)
+    }
+}
+
+/// Figures since a listener began. Those of its connections are not in it.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
+pub struct ListenerStats {
+    /// Looks at the waiting handshakes.
+    pub listings: u64,
+    /// Requests that prepare, answer a handshake or clean up.
+    pub other_requests: u64,
+    /// Of all requests, those that repeat one that may have taken effect.
+    pub repeats: u64,
+    /// Connections given out.
+    pub accepted: u64,
+    /// Handshakes refused.
+    pub rejected: u64,
+    /// Half-open connections that had to give way.
+    pub overdue: u64,
+}
+
+impl ListenerStats {
+    /// All store requests.
+    pub const fn requests(&self) -> u64 {
+        self.listings.saturating_add(self.other_requests)
+    }
+
+    pub(crate) fn count(&mut self, request: &Request) {
+        let counter = match request.operation {
+            Operation::ListHandshakes { .. } => &mut self.listings,
+            _ => &mut self.other_requests,
+        };
+        add(counter, 1);
+        add(&mut self.repeats, u64::from(request.may_have_landed));
     }
 }
 

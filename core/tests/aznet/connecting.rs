@@ -7,7 +7,7 @@ use stillwire_core::aznet::{Config, Dialer, DialerSecurity};
 use stillwire_core::store::{Failure, FailureKind, Operation};
 use stillwire_core::{Channel, Class, Error, Machine, Output, Timer};
 
-fn dialer(world: &World, seed: u8) -> Dialer {
+pub(crate) fn dialer(world: &World, seed: u8) -> Dialer {
     Dialer::new(
         config(),
         profile(),
@@ -17,7 +17,7 @@ fn dialer(world: &World, seed: u8) -> Dialer {
     )
 }
 
-fn settle(world: &mut World, time: Duration) {
+pub(crate) fn settle(world: &mut World, time: Duration) {
     let until = world.now.after(time);
     loop {
         world.drive_listener();
@@ -75,7 +75,7 @@ fn trap_01_an_existing_resource_is_refused_and_left_untouched() {
     let foreign = Session {
         mark: [0xaa; 16],
         req: vec![b"precious".to_vec()],
-        res: Vec::new(),
+        ..Session::default()
     };
     world.store.sessions.insert(caller.id(), foreign);
     let result = world.connect(&mut caller);

@@ -1,7 +1,9 @@
 //! The aznet machines over a plain store, with virtual time. Each trap of the wire page has a test
 //! named after it, here or beside the code it concerns.
 
+mod bounds;
 mod closing;
 mod connecting;
 mod streaming;
+mod sweep;
 mod world;

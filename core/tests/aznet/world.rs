@@ -8,7 +8,8 @@ use stillwire_core::aznet::{
     Listener, ListenerEvent, ListenerSecurity,
 };
 use stillwire_core::store::{
-    Direction, Failure, FailureKind, Handshake, Operation, Profile, Reply, Request, Role,
+    Direction, Failure, FailureKind, Handshake, MarkedSession, Operation, Profile, Reply, Request,
+    Role,
 };
 use stillwire_core::{Channel, Error, Input, Instant, Machine, Output, Read};
 
@@ -40,6 +41,8 @@ pub(crate) struct Session {
     /// Places per direction: what the dialer writes, what the listener writes.
     pub(crate) req: Vec<Vec<u8>>,
     pub(crate) res: Vec<Vec<u8>>,
+    /// How long nothing has happened in it, for clean-up.
+    pub(crate) still: Duration,
 }
 
 #[derive(Default)]
@@ -142,13 +145,35 @@ impl Store {
                     res: "sig=s".into(),
                 }
             }
-            Operation::DeleteSession { id } => {
+            Operation::DeleteSession { id } | Operation::SweepSession { id } => {
                 if let Some(failure) = &self.undeletable {
                     return Err(failure.clone());
                 }
                 self.sessions.remove(&id);
                 self.deleted.push(id);
                 Reply::Done
+            }
+            Operation::ListSessions { after, limit } => {
+                let later = |id: &ConnectionId| {
+                    let after = after.as_ref();
+                    after.is_none_or(|after| id.to_string() > *after)
+                };
+                let mut ids: Vec<_> = self.sessions.keys().copied().collect();
+                ids.sort_by_key(ToString::to_string);
+                ids.retain(later);
+                let more = ids.len() > usize::from(limit);
+                ids.truncate(limit.into());
+                let next = more.then(|| ids.last().unwrap().to_string());
+                let marked = |id| MarkedSession {
+                    id,
+                    age: Duration::from_secs(7_200),
+                };
+                let sessions = ids.into_iter().map(marked).collect();
+                Reply::Sessions { sessions, next }
+            }
+            Operation::SessionAge { id } => {
+                let there = self.sessions.get(&id);
+                Reply::Age(there.map(|session| session.still))
             }
             Operation::Write { chunks, bytes, .. } => {
                 assert_eq!(
@@ -290,6 +315,9 @@ pub(crate) struct World {
     pub(crate) listener: Listener,
     pub(crate) rejected: Vec<(String, Error)>,
     pub(crate) accepted: Vec<End>,
+    pub(crate) overdue: Vec<ConnectionId>,
+    pub(crate) trouble: Vec<Failure>,
+    pub(crate) failed: Option<Error>,
     pub(crate) listener_next: Option<Instant>,
     pub(crate) ready: bool,
 }
@@ -304,6 +332,9 @@ impl World {
             listener,
             rejected: Vec::new(),
             accepted: Vec::new(),
+            overdue: Vec::new(),
+            trouble: Vec::new(),
+            failed: None,
             listener_next: None,
             ready: false,
         }
@@ -323,7 +354,9 @@ impl World {
                     self.rejected.push((name, error));
                 }
                 Output::Event(ListenerEvent::Ready) => self.ready = true,
-                Output::Event(_) => {}
+                Output::Event(ListenerEvent::Overdue(id)) => self.overdue.push(id),
+                Output::Event(ListenerEvent::Trouble(failure)) => self.trouble.push(failure),
+                Output::Event(ListenerEvent::Failed(error)) => self.failed = Some(error),
                 Output::Wait(next) => {
                     self.listener_next = next;
                     break;

@@ -36,6 +36,8 @@ pub(crate) enum Room<'a> {
     Handshake,
     Token,
     Session(&'a ConnectionId, Option<&'a Sas>),
+    /// The account itself.
+    Account,
 }
 
 #[derive(Debug)]

@@ -170,6 +170,8 @@ fn listen<S: LocalStore>(
                 serving = Some((connection, session, Echo::default()));
             }
             ListenerEvent::Rejected { error, .. } => eprintln!("refused a handshake: {error}"),
+            // Whoever has many connections aborts this one. Here there is room for all.
+            ListenerEvent::Overdue(id) => eprintln!("{id} has not shown that it is alive"),
             ListenerEvent::Trouble(failure) => eprintln!("trying again: {failure}"),
             ListenerEvent::Failed(error) => failed = Some(error),
         });

@@ -219,6 +219,15 @@ impl State {
                 Reply::Done
             }
             Operation::Release { .. } => limits::NOTHING_TO_RELEASE,
+            // Nothing outlives its process here: there is nobody to clean up after.
+            Operation::ListSessions { .. } => Reply::Sessions {
+                sessions: Vec::new(),
+                next: None,
+            },
+            Operation::SessionAge { .. } => Reply::Age(None),
+            Operation::SweepSession { .. } => {
+                return Err(limits::refused("a store in memory is never cleaned up"));
+            }
             Operation::Write { .. } | Operation::Read { .. } | Operation::Rotate { .. } => {
                 return Err(limits::no_session());
             }

@@ -1,5 +1,6 @@
 //! One try of one operation, as a machine over HTTP requests and responses.
 
+use super::answer::{content_length, content_range, date, header};
 use super::listing;
 use super::plan::{plan, refused};
 use super::session::{BlobSession, Place};
@@ -10,7 +11,6 @@ use crate::Service;
 use crate::encode::redact;
 use crate::exchange::{Outcome, Response, Step, TransportError};
 use crate::failure::{Context, Shown, classify, error_code, other_service};
-use azure_core::http::headers::{HeaderName, Headers};
 use core::fmt;
 use stillwire_core::UnixTime;
 use stillwire_core::aznet::ConnectionId;
@@ -76,6 +76,7 @@ impl Exchange {
         match &self.task {
             Task::Read { limit, .. } => SMALL_BODY.max(*limit),
             Task::GetToken { .. } => listing::LONGEST_MESSAGE,
+            Task::Sweep(_) => LARGEST_LISTING,
             Task::List { limit, .. } => BODY_PER_ENTRY
                 .saturating_mul(usize::from(*limit))
                 .min(LARGEST_LISTING),
@@ -364,6 +365,15 @@ impl Exchange {
                 place: *place,
                 number: *number,
             }),
+            (Task::Sweep(sweep), 200) => {
+                self.whole(response)?;
+                let now = date(headers).unwrap_or(self.now);
+                sweep.accept(response, now).unwrap_or_else(|| {
+                    let what = "the listing does not parse: is this blob storage?";
+                    Err(self.fault(FailureKind::Malformed, what))
+                })
+            }
+            (Task::Sweep(sweep), 404) if sweep.may_be_gone() => done(Reply::Age(None)),
             _ => Err(self.failure(response)),
         }
     }
@@ -476,21 +486,4 @@ impl fmt::Debug for Exchange {
             .field("may_have_landed", &self.landed)
             .finish_non_exhaustive()
     }
-}
-
-fn header<'a>(headers: &'a Headers, name: &HeaderName) -> Option<&'a str> {
-    headers.get_optional_str(name).map(str::trim)
-}
-
-fn content_length(headers: &Headers) -> Option<u64> {
-    let name = HeaderName::from_static("content-length");
-    header(headers, &name)?.parse().ok()
-}
-
-/// First byte and total of `bytes 10-19/300`; the total may be unknown.
-fn content_range(headers: &Headers) -> Option<(u64, Option<u64>)> {
-    let text = header(headers, &HeaderName::from_static("content-range"))?;
-    let (range, total) = text.strip_prefix("bytes ")?.split_once('/')?;
-    let (start, _) = range.split_once('-')?;
-    Some((start.trim().parse().ok()?, total.trim().parse().ok()))
 }

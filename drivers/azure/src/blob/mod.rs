@@ -1,10 +1,12 @@
 //! The blob carrier: two bootstrap containers, and per session a container with two runs of append
 //! blobs (wire page `aznet`, azblob).
 
+mod answer;
 mod exchange;
 mod listing;
 mod plan;
 mod session;
+mod sweep;
 mod task;
 #[cfg(test)]
 mod tests;

@@ -3,6 +3,7 @@
 use super::BlobStore;
 use super::listing::{LONGEST_MARKER, LONGEST_MESSAGE};
 use super::session::{BlobSession, Place};
+use super::sweep::Sweep;
 use super::task::Task;
 use base64ct::{Base64, Encoding as _};
 use core::fmt::Write as _;
@@ -101,6 +102,24 @@ pub(super) fn plan(
             } else {
                 Task::CheckOurs { id: *id }
             }
+        }
+        Operation::ListSessions { after, limit } => {
+            owner()?;
+            if *limit == 0 || after.as_ref().is_some_and(|a| a.len() > LONGEST_MARKER) {
+                return Err(refused("a page of no entries, or after an impossible one"));
+            }
+            Task::Sweep(Sweep::List {
+                after: after.clone(),
+                limit: (*limit).min(5_000),
+            })
+        }
+        Operation::SessionAge { id } => {
+            owner()?;
+            Task::Sweep(Sweep::Mark { id: *id })
+        }
+        Operation::SweepSession { id } => {
+            owner()?;
+            Task::CheckOurs { id: *id }
         }
         Operation::Write { bytes, .. } => {
             let session = session()?;

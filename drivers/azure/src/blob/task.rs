@@ -2,6 +2,7 @@
 
 use super::BlobStore;
 use super::session::{BlobSession, Place};
+use super::sweep::Sweep;
 use super::wire::Target;
 use crate::failure::Shown;
 use crate::home::Room;
@@ -79,6 +80,8 @@ pub(super) enum Task {
     DeleteContainer {
         id: ConnectionId,
     },
+    /// Looking for what dead listeners left.
+    Sweep(Sweep),
     Append {
         session: BlobSession,
         place: Place,
@@ -121,6 +124,7 @@ impl Task {
                 name = id.to_string();
                 &name
             }
+            Room::Account => "",
         };
         let target = Target {
             endpoint: store.endpoint(),
@@ -148,6 +152,11 @@ impl Task {
             Self::RemoveHandshakes | Self::RemoveTokens | Self::DeleteContainer { .. } => {
                 target.delete_container()
             }
+            Self::Sweep(Sweep::List { after, limit }) => {
+                target.list_containers(*limit, after.as_deref())
+            }
+            Self::Sweep(Sweep::Mark { .. }) => target.container_properties(),
+            Self::Sweep(Sweep::Age { .. }) => target.list(5_000, None),
             Self::Append {
                 session,
                 place,
@@ -196,7 +205,9 @@ impl Task {
             | Self::CheckMark { id, .. }
             | Self::CreateBlob { id, .. }
             | Self::CheckOurs { id }
-            | Self::DeleteContainer { id } => Room::Session(id, None),
+            | Self::DeleteContainer { id }
+            | Self::Sweep(Sweep::Mark { id } | Sweep::Age { id, .. }) => Room::Session(id, None),
+            Self::Sweep(Sweep::List { .. }) => Room::Account,
             Self::Append { session, .. } | Self::CreateNext { session, .. } => {
                 Room::Session(session.id_ref(), session.writing())
             }
@@ -225,6 +236,7 @@ impl Task {
                 | Self::GetToken { .. }
                 | Self::CheckMark { .. }
                 | Self::CheckOurs { .. }
+                | Self::Sweep(_)
                 | Self::Measure { .. }
                 | Self::Read { .. }
                 | Self::FindNext { .. }
@@ -242,7 +254,7 @@ impl Task {
             | Self::CreateContainer { .. }
             | Self::CreateBlob { .. }
             | Self::CreateNext { .. } => 'c',
-            Self::List { .. } => 'l',
+            Self::List { .. } | Self::Sweep(Sweep::List { .. } | Sweep::Age { .. }) => 'l',
             Self::RemoveHandshakes
             | Self::RemoveTokens
             | Self::DeleteHandshake { .. }
@@ -277,6 +289,10 @@ impl Task {
             | Self::CreateBlob { id, .. } => format!("creating session {id}"),
             Self::CheckOurs { id } | Self::DeleteContainer { id } => {
                 format!("removing session {id}")
+            }
+            Self::Sweep(Sweep::List { .. }) => "listing containers".to_owned(),
+            Self::Sweep(Sweep::Mark { id } | Sweep::Age { id, .. }) => {
+                format!("looking at session {id}")
             }
             Self::Append { session, place, .. } | Self::Measure { session, place, .. } => format!(
                 "writing {} of session {}",

@@ -33,6 +33,7 @@ impl Target<'_> {
     fn request(&self, method: Method, blob: Option<&str>, query: &[(&str, &str)]) -> Request {
         let mut path = self.endpoint.path().trim_end_matches('/').to_owned();
         path.push('/');
+        // No container: the account itself.
         path.push_str(&percent(self.container));
         if let Some(blob) = blob {
             path.push('/');
@@ -91,6 +92,20 @@ impl Target<'_> {
         let limit = limit.to_string();
         let mut query = vec![
             ("restype", "container"),
+            ("comp", "list"),
+            ("include", "metadata"),
+            ("maxresults", limit.as_str()),
+        ];
+        if let Some(marker) = marker {
+            query.push(("marker", marker));
+        }
+        self.request(Method::Get, None, &query)
+    }
+
+    /// List Containers with their metadata.
+    pub(super) fn list_containers(&self, limit: u16, marker: Option<&str>) -> Request {
+        let limit = limit.to_string();
+        let mut query = vec![
             ("comp", "list"),
             ("include", "metadata"),
             ("maxresults", limit.as_str()),

@@ -5,6 +5,7 @@ mod bootstrap;
 mod publish;
 mod reading;
 mod session;
+mod sweep;
 mod tree;
 
 pub use session::DirectorySession;
@@ -154,6 +155,11 @@ impl DirectoryStore {
             Operation::DeleteToken { id } => store.delete_token(id),
             Operation::CreateSession { id, mark } => store.create_session(id, *mark),
             Operation::DeleteSession { id } => store.delete_session(id),
+            Operation::ListSessions { after, limit } => {
+                store.list_sessions(after.as_deref(), *limit)
+            }
+            Operation::SessionAge { id } => store.session_age(id),
+            Operation::SweepSession { id } => store.sweep_session(id),
             Operation::Write {
                 sequence,
                 chunks,

@@ -10,7 +10,7 @@ use std::path::Path;
 use stillwire_core::aznet::ConnectionId;
 use stillwire_core::store::{Failure, FailureKind, Reply};
 
-const MARK: &str = "mark";
+pub(super) const MARK: &str = "mark";
 
 /// A session's directories; its own first.
 const PLACES: [&str; 4] = ["req", "req/0", "res", "res/0"];
@@ -88,7 +88,7 @@ fn bears(home: &Path, mark: [u8; 16]) -> Result<bool, Failure> {
     }
 }
 
-fn foreign(home: &Path) -> Failure {
+pub(super) fn foreign(home: &Path) -> Failure {
     Failure::new(
         FailureKind::Exists,
         format!("{home:?} was not made by this listener and was left untouched"),

@@ -12,6 +12,7 @@ mod listing;
 mod read;
 mod secrets;
 mod session;
+mod sweep;
 
 use super::*;
 use crate::exchange::{Outcome, Response, Step, TransportError};
