@@ -79,6 +79,8 @@ pub enum Timer {
     Idle,
     /// The peer did not end its direction in time after we ended ours.
     Close,
+    /// The peer did not take what we had to send.
+    Send,
 }
 
 /// Why a call or a connection failed.
@@ -151,6 +153,7 @@ impl fmt::Display for Error {
             Self::Timeout(Timer::Close) => {
                 f.write_str("the peer did not end its side of the stream in time")
             }
+            Self::Timeout(Timer::Send) => f.write_str("the peer does not take what is sent to it"),
             Self::Store(failure) => write!(f, "storage: {failure}"),
             Self::Closed => f.write_str("the connection is closed"),
         }

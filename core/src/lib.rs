@@ -56,6 +56,7 @@
 //! | Module | Carried by |
 //! |---|---|
 //! | [`aznet`] | storage: blobs, a directory, memory ([`store`]) |
+//! | [`asoc`] | TCP, and UDP for discovery |
 //! | [`commonware`] | any ordered byte stream |
 //! | [`ziti`] | an ordered byte stream; its messages also go over a layer that has messages |
 //! | [`packetfs`] | ordered byte streams, and datagrams |
@@ -82,6 +83,7 @@ extern crate alloc;
 #[cfg(test)]
 extern crate std;
 
+pub mod asoc;
 pub mod aznet;
 pub mod commonware;
 pub mod crypto;

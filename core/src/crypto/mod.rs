@@ -11,6 +11,7 @@ pub mod chacha20_poly1305;
 pub mod ed25519;
 pub mod hkdf;
 pub mod noise;
+pub mod pbkdf2;
 pub mod poly1305;
 pub mod rng;
 pub mod secret;

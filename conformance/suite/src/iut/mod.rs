@@ -1,6 +1,7 @@
 //! The implementation under test: one JSON object per line in, one out, in order.
 
 mod args;
+mod asoc;
 mod aznet;
 mod azure;
 mod commonware;
@@ -102,8 +103,15 @@ fn spent() -> Fault {
 type Operation = fn(&mut Handles, &Args) -> Answer;
 
 /// Every operation besides `hello` and `reset`, by protocol.
-const PROTOCOLS: &[&[(&str, Operation)]] =
-    &[AZNET, AZURE, COMMONWARE, NOISE, packetfs::OPERATIONS, ZITI];
+const PROTOCOLS: &[&[(&str, Operation)]] = &[
+    asoc::OPERATIONS,
+    AZNET,
+    AZURE,
+    COMMONWARE,
+    NOISE,
+    packetfs::OPERATIONS,
+    ZITI,
+];
 
 const AZNET: &[(&str, Operation)] = &[
     ("aznet.accept", |_, args| aznet::accept(args)),

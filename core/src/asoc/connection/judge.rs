@@ -1,0 +1,173 @@
+//! What may come when: headers are judged alone, in the order of the wire page (version, type,
+//! length), so that nothing is allocated for a frame that is refused.
+
+use super::{Body, Connection, Role, Stage};
+use crate::asoc::event::ConnectionEvent;
+use crate::asoc::rotation::Notice;
+use crate::asoc::wire::{self, Header, kind};
+use crate::error::{Class, Error};
+use crate::time::Instant;
+use bytes::Bytes;
+
+/// The longest notice that is understood; the rest of a longer one is read over.
+const NOTICE: usize = 32;
+
+impl Connection {
+    /// Judges a header and says what is done with its payload.
+    pub(super) fn header(&mut self, header: &Header) -> Result<(), Error> {
+        self.gathered.clear();
+        self.body = match self.stage {
+            Stage::Open => self.open_header(header)?,
+            _ => self.first_header(header)?,
+        };
+        Ok(())
+    }
+
+    fn first_header(&self, header: &Header) -> Result<Body, Error> {
+        let (wanted, length) = match self.role {
+            Role::Server => (kind::HELLO, wire::HELLO),
+            Role::Client => (kind::ACCEPT, wire::ACCEPT),
+        };
+        // Stream and sequence of HELLO and ACCEPT are tolerated, whatever they are.
+        if header.kind == wanted {
+            if header.size() != length {
+                return Err(wire::wrong_length());
+            }
+            return Ok(Body::Gather(length));
+        }
+        Err(match header.kind {
+            kind::DATA..=kind::ACCEPT => Error::peer(
+                Class::State,
+                "before the handshake is done only HELLO may come to a server and ACCEPT to a client",
+            ),
+            kind::SEALED_HELLO..=kind::SEALED_PROOF => Error::peer(
+                Class::Type,
+                "the peer speaks the hardened profile and this end the default one; set both alike",
+            ),
+            _ => Error::peer(Class::Type, "the first frame is of an unknown type"),
+        })
+    }
+
+    fn open_header(&mut self, header: &Header) -> Result<Body, Error> {
+        match header.kind {
+            kind::DATA => {
+                let checked = self.check.receives();
+                self.bounded(header, checked)?;
+                if checked && header.size() < wire::ACCEPT {
+                    return Err(Error::peer(
+                        Class::Length,
+                        "a checked DATA frame is shorter than the token; do both ends check alike?",
+                    ));
+                }
+                self.incoming.data(header)?;
+                self.check.received();
+                Ok(if checked {
+                    Body::CheckedData
+                } else {
+                    Body::Data
+                })
+            }
+            kind::END => {
+                if header.length != 0 {
+                    return Err(Error::peer(Class::Length, "an END frame has a payload"));
+                }
+                self.incoming.end(header)?;
+                Ok(Body::Gather(0))
+            }
+            kind::HELLO | kind::ACCEPT => Err(Error::peer(
+                Class::State,
+                "the handshake is done; HELLO and ACCEPT come once",
+            )),
+            kind::CONTROL => {
+                self.bounded(header, false)?;
+                Ok(Body::Gather(NOTICE))
+            }
+            _ => {
+                self.bounded(header, false)?;
+                Ok(Body::Skip)
+            }
+        }
+    }
+
+    fn bounded(&self, header: &Header, checked: bool) -> Result<(), Error> {
+        let extra = if checked { wire::ACCEPT } else { 0 };
+        if header.size() > self.config.max_frame.saturating_add(extra) {
+            return Err(Error::peer(
+                Class::Limit,
+                "a frame is larger than this end accepts; raise max_frame here or send smaller ones",
+            ));
+        }
+        Ok(())
+    }
+
+    /// Takes a piece of payload; `rest` bytes of it are still to come.
+    pub(super) fn piece(
+        &mut self,
+        now: Instant,
+        header: &Header,
+        mut bytes: Bytes,
+        rest: usize,
+    ) -> Result<(), Error> {
+        match self.body {
+            Body::Skip => return Ok(()),
+            Body::Data => {}
+            Body::CheckedData => {
+                self.gather(&mut bytes, wire::ACCEPT);
+                if self.gathered.len() < wire::ACCEPT {
+                    return Ok(());
+                }
+                self.check.verify(&self.gathered)?;
+                self.body = Body::Data;
+                // Not a frame without bytes: one whose bytes are still to come.
+                if bytes.is_empty() && rest > 0 {
+                    return Ok(());
+                }
+            }
+            Body::Gather(most) => {
+                self.gather(&mut bytes, most);
+                if rest > 0 {
+                    return Ok(());
+                }
+                return self.complete(now, header);
+            }
+        }
+        self.events.push_back(ConnectionEvent::Data {
+            stream: header.stream,
+            bytes,
+            rest,
+        });
+        Ok(())
+    }
+
+    /// Moves bytes over until `most` are gathered.
+    fn gather(&mut self, bytes: &mut Bytes, most: usize) {
+        let room = most.saturating_sub(self.gathered.len());
+        let taken = bytes.split_to(room.min(bytes.len()));
+        self.gathered.extend_from_slice(&taken);
+    }
+
+    /// A gathered payload is complete.
+    fn complete(&mut self, now: Instant, header: &Header) -> Result<(), Error> {
+        match (&self.stage, header.kind) {
+            (Stage::Waiting, _) => self.handshake(now),
+            (_, kind::END) => {
+                let stream = header.stream;
+                self.events.push_back(ConnectionEvent::End { stream });
+                Ok(())
+            }
+            _ => {
+                match Notice::decode(&self.gathered) {
+                    Some(Notice::Announce { key, activation }) => {
+                        self.events
+                            .push_back(ConnectionEvent::Announced { key, activation });
+                    }
+                    Some(Notice::Acknowledge { key }) => {
+                        self.events.push_back(ConnectionEvent::Acknowledged { key });
+                    }
+                    None => {}
+                }
+                Ok(())
+            }
+        }
+    }
+}

@@ -1,0 +1,36 @@
+//! ASoc: streams between the nodes of a cluster over TCP, and discovery over UDP (wire page
+//! `asoc`).
+//!
+//! | What | Where |
+//! |---|---|
+//! | bytes | [`wire`], [`handshake`], [`Announcement`] |
+//! | one TCP connection | [`Connection`] |
+//! | what has been seen before | [`Seen`] |
+//! | keys | [`ApiKey`], [`cluster_key`], [`rotation`] |
+//!
+//! The default profile talks to running peers and is as weak as they are: see the traps on the
+//! protocol's page in the book.
+
+mod config;
+mod connection;
+mod discovery;
+mod event;
+pub mod handshake;
+mod key;
+mod node_id;
+mod reader;
+mod replay;
+pub mod rotation;
+mod streams;
+mod token;
+pub mod wire;
+
+pub use config::{Config, TokenCheck};
+pub use connection::{Connection, Role};
+pub use discovery::{Announcement, Receiver, TOLERANCE_SECS};
+pub use event::{ConnectionEvent, Established, Fresh, Identity};
+pub use handshake::{Accept, Hello};
+pub use key::{ApiKey, KeyId, cluster_key, cluster_key_text, community_hash};
+pub use node_id::NodeId;
+pub use replay::Seen;
+pub use wire::{Dialect, Header};
