@@ -20,13 +20,14 @@ use super::rotation::Notice;
 use super::streams::{Incoming, Outgoing};
 use super::token::Check;
 use super::wire::{self, Header, kind};
-use crate::error::{Class, Error, Timer};
-use crate::machine::{Input, Machine, Output};
+use crate::error::{Class, Error};
+use crate::machine::{Input, Machine, Output, Streamed};
 use crate::time::Instant;
 use alloc::collections::VecDeque;
 use alloc::vec::Vec;
 use bytes::Bytes;
 
+mod clock;
 mod judge;
 mod stream;
 #[cfg(test)]
@@ -450,60 +451,16 @@ impl Machine for Connection {
     }
 }
 
-impl Connection {
-    /// When [`Input::Time`] is due. While a transmit is under way this is the instant by which it
-    /// must be done.
-    pub fn deadline(&self) -> Option<Instant> {
-        let own = match self.stage {
-            Stage::Over(_) => None,
-            Stage::Waiting | Stage::Asked { .. } => {
-                Some(self.started.after(self.config.handshake_timeout))
-            }
-            Stage::Open => {
-                let silence = self.receive_deadline();
-                Some(silence.map_or(self.keep_alive_at, |at| at.min(self.keep_alive_at)))
-            }
-        };
-        [own, self.send_deadline()].into_iter().flatten().min()
+impl Streamed for Connection {
+    fn wants_bytes(&self) -> bool {
+        matches!(self.stage, Stage::Waiting | Stage::Open)
     }
 
-    fn receive_deadline(&self) -> Option<Instant> {
-        let busy = self.incoming.any_open() || self.reader.is_inside();
-        (busy && !self.paused).then(|| self.heard.after(self.config.receive_timeout))
+    fn is_established(&self) -> bool {
+        self.is_open()
     }
 
-    fn send_deadline(&self) -> Option<Instant> {
-        let handed = self.handed.filter(|_| !self.is_over())?;
-        Some(handed.after(self.config.send_timeout))
-    }
-
-    fn expire_handshake(&mut self, now: Instant) -> Result<(), Error> {
-        let late = now >= self.started.after(self.config.handshake_timeout);
-        if late && matches!(self.stage, Stage::Waiting | Stage::Asked { .. }) {
-            return Err(self.fail(Error::Timeout(Timer::Connect)));
-        }
-        Ok(())
-    }
-
-    fn expire(&mut self, now: Instant) -> Result<(), Error> {
-        self.alive()?;
-        self.expire_handshake(now)?;
-        if self.send_deadline().is_some_and(|at| now >= at) {
-            return Err(self.fail(Error::Timeout(Timer::Send)));
-        }
-        if !self.is_open() {
-            return Ok(());
-        }
-        if self.receive_deadline().is_some_and(|at| now >= at) {
-            return Err(self.fail(Error::Timeout(Timer::Idle)));
-        }
-        if now >= self.keep_alive_at {
-            self.keep_alive_at = now.after(self.config.keep_alive);
-            // What is queued is a sign of life itself, and the queue stays bounded.
-            if self.out.is_empty() {
-                self.send(kind::CONTROL, 0, 0, Bytes::new())?;
-            }
-        }
-        Ok(())
+    fn has_sent_all(&self) -> bool {
+        self.is_over()
     }
 }

@@ -50,10 +50,7 @@ impl Incoming {
     pub(crate) fn end(&mut self, header: &Header) -> Result<(), Error> {
         self.expect(header)?;
         self.open.remove(&header.stream);
-        match self.runs(header.stream) {
-            Some(runs) => runs.insert(header.stream >> 1),
-            None => Ok(()),
-        }
+        self.runs(header.stream).insert(header.stream >> 1)
     }
 
     fn expect(&mut self, header: &Header) -> Result<(), Error> {
@@ -63,18 +60,15 @@ impl Incoming {
                 "stream 0 never carries DATA or END",
             ));
         }
-        let next = match self.open.get(&header.stream) {
-            Some(next) => *next,
-            None => {
-                let id = header.stream >> 1;
-                if self.runs(header.stream).is_some_and(|runs| runs.has(id)) {
-                    return Err(Error::peer(
-                        Class::State,
-                        "the stream has ended; its id cannot be used again",
-                    ));
-                }
-                Some(0)
-            }
+        let next = if let Some(next) = self.open.get(&header.stream) {
+            *next
+        } else if self.runs(header.stream).has(header.stream >> 1) {
+            return Err(Error::peer(
+                Class::State,
+                "the stream has ended; its id cannot be used again",
+            ));
+        } else {
+            Some(0)
         };
         if next == Some(header.sequence) {
             return Ok(());
@@ -85,9 +79,9 @@ impl Incoming {
         ))
     }
 
-    fn runs(&mut self, stream: u32) -> Option<&mut Runs> {
+    fn runs(&mut self, stream: u32) -> &mut Runs {
         let [even, odd] = &mut self.finished;
-        Some(if stream & 1 == 0 { even } else { odd })
+        if stream & 1 == 0 { even } else { odd }
     }
 }
 

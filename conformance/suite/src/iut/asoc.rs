@@ -5,7 +5,7 @@ use super::{Answer, Fault, Handles, Operation};
 use crate::hex;
 use serde_json::{Value, json};
 use std::time::Duration;
-use stillwire_core::asoc::handshake::{self, frame, refuse_own, verify_accept, verify_hello};
+use stillwire_core::asoc::handshake::{frame, refuse_own, verify_accept, verify_hello};
 use stillwire_core::asoc::wire::kind;
 use stillwire_core::asoc::{
     Accept, Announcement, ApiKey, Config, Connection, ConnectionEvent, Dialect, Fresh, Header,
@@ -128,7 +128,7 @@ fn accept_encode(args: &Args) -> Answer {
 }
 
 fn accept_verify(args: &Args) -> Answer {
-    let accept: handshake::Accept = verify_accept(&args.bytes("bytes")?, &key(args)?)?;
+    let accept = verify_accept(&args.bytes("bytes")?, &key(args)?)?;
     Ok(json!({"token": hex::encode(&accept.token)}))
 }
 
@@ -178,6 +178,8 @@ fn cluster(args: &Args) -> Answer {
 struct Session {
     connection: Connection,
     now: Instant,
+    /// The DATA frame that has not come to its end.
+    frame: Vec<u8>,
     over: bool,
 }
 
@@ -185,7 +187,7 @@ impl Session {
     /// Drains the machine. An error that it met is the answer; HELLOs are let in.
     fn drain(&mut self, met: Result<(), Error>) -> Result<(Vec<u8>, Vec<Value>), Fault> {
         met?;
-        let (mut out, mut events, mut frame) = (Vec::new(), Vec::new(), Vec::new());
+        let (mut out, mut events) = (Vec::new(), Vec::new());
         loop {
             let event = match self.connection.poll(self.now) {
                 Output::Transmit(bytes) => {
@@ -211,14 +213,14 @@ impl Session {
                     bytes,
                     rest,
                 } => {
-                    frame.extend_from_slice(&bytes);
+                    self.frame.extend_from_slice(&bytes);
                     if rest == 0 {
                         events.push(json!({
                             "event": "data",
                             "stream": stream,
-                            "bytes": hex::encode(&frame),
+                            "bytes": hex::encode(&self.frame),
                         }));
-                        frame.clear();
+                        self.frame.clear();
                     }
                 }
                 ConnectionEvent::End { stream } => {
@@ -271,6 +273,7 @@ fn session(handles: &mut Handles, args: &Args) -> Answer {
     let mut session = Session {
         connection: connection?,
         now: start,
+        frame: Vec::new(),
         over: false,
     };
     let (out, _) = session.drain(Ok(()))?;

@@ -22,12 +22,9 @@ impl Connection {
         let taken = rest.len();
         while !rest.is_empty() {
             let part = rest.split_to(chunk.min(rest.len()));
-            let sequence = match self.outgoing.data(stream) {
-                Ok(sequence) => sequence,
+            let Ok(sequence) = self.outgoing.data(stream) else {
                 // The numbers of the stream are used up: what went before was taken.
-                Err(_) => {
-                    return Ok(taken.saturating_sub(rest.len()).saturating_sub(part.len()));
-                }
+                return Ok(taken.saturating_sub(rest.len()).saturating_sub(part.len()));
             };
             match self.check.send() {
                 Some(token) => {
