@@ -29,8 +29,8 @@ pub struct Announcement {
 
 /// Who receives, and under what rules.
 pub struct Receiver<'a> {
-    /// The cluster's key.
-    pub key: &'a ApiKey,
+    /// The cluster's keys: more than one while a key is rotated.
+    pub keys: &'a [ApiKey],
     /// Hash of the cluster's name, see [`community_hash`].
     pub community: [u8; 8],
     /// Our own UUID, which is refused.
@@ -69,7 +69,10 @@ impl Announcement {
             ));
         }
         let said: [u8; 34] = sub(bytes, 0);
-        if !receiver.key.verify(&said, &sub::<16, DISCOVERY>(bytes, 34)) {
+        let tag: [u8; 16] = sub(bytes, 34);
+        // Not `any`: how long it takes must not tell which key it was.
+        let fits = |fits: bool, key: &ApiKey| key.verify(&said, &tag) | fits;
+        if !receiver.keys.iter().fold(false, fits) {
             return Err(Error::auth());
         }
         let message = Self {
@@ -121,7 +124,7 @@ mod tests {
 
     fn verify(bytes: &[u8], now: u64, own: &str, seen: &mut Seen) -> Result<Announcement, Error> {
         let receiver = Receiver {
-            key: &ApiKey::new(KEY).unwrap(),
+            keys: &[ApiKey::new(KEY).unwrap()],
             community: community_hash("cluster-48582f"),
             own: Some(NodeId::parse(own).unwrap()),
             now: UnixTime::from_secs(now),

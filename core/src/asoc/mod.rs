@@ -6,17 +6,21 @@
 //! | bytes | [`wire`], [`handshake`], [`Announcement`] |
 //! | one TCP connection | [`Connection`] |
 //! | what has been seen before | [`Seen`] |
+//! | a node of a cluster: peers, limits, audit, rotation | [`Node`] |
 //! | keys | [`ApiKey`], [`cluster_key`], [`rotation`] |
 //!
 //! The default profile talks to running peers and is as weak as they are: see the traps on the
 //! protocol's page in the book.
 
+mod audit;
 mod config;
 mod connection;
 mod discovery;
 mod event;
 pub mod handshake;
 mod key;
+mod limits;
+mod node;
 mod node_id;
 mod reader;
 mod replay;
@@ -25,12 +29,15 @@ mod streams;
 mod token;
 pub mod wire;
 
+pub use audit::{AuditConfig, AuditEvent, AuditKind, Counters, Peer};
 pub use config::{Config, TokenCheck};
 pub use connection::{Connection, Role};
 pub use discovery::{Announcement, Receiver, TOLERANCE_SECS};
 pub use event::{ConnectionEvent, Established, Fresh, Identity};
 pub use handshake::{Accept, Hello};
 pub use key::{ApiKey, KeyId, cluster_key, cluster_key_text, community_hash};
+pub use limits::{Gate, Limits};
+pub use node::{ConnectionId, DialId, Node, NodeConfig, NodeEvent, NodeOutput, Verdict};
 pub use node_id::NodeId;
 pub use replay::Seen;
 pub use wire::{Dialect, Header};

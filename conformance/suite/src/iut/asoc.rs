@@ -144,9 +144,8 @@ fn discovery_encode(args: &Args) -> Answer {
 }
 
 fn discovery_verify(handles: &mut Handles, args: &Args) -> Answer {
-    let key = key(args)?;
     let receiver = Receiver {
-        key: &key,
+        keys: &[key(args)?],
         community: community_hash(args.text("community")?),
         own: args.optional("own", node)?,
         now: now(args)?,
