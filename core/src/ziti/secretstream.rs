@@ -4,10 +4,13 @@
 //! A message is `encrypted tag byte ‖ ciphertext ‖ Poly1305`, [`OVERHEAD`] bytes more than its
 //! plaintext. What bounds a message is the layer below.
 
+mod whole;
+
 use crate::crypto::chacha20::{ChaCha20, hchacha20};
 use crate::crypto::poly1305::{self, Poly1305};
 use crate::crypto::{Rng, Secret};
 use crate::error::{Class, Error};
+use whole::Whole;
 use zeroize::{Zeroize, ZeroizeOnDrop, Zeroizing};
 
 /// Bytes of the header that opens a direction.
@@ -35,7 +38,7 @@ pub mod tag {
 const LONGEST: u64 = 64 * ((1 << 32) - 2);
 
 /// Bytes that are encrypted and hashed in one go, so that they stay in the nearest cache.
-const PIECE: usize = 8 << 10;
+const PIECE: usize = 2 << 10;
 
 /// What a peer makes of the tags that ask for a new key.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq, Hash)]
@@ -67,13 +70,59 @@ impl State {
         }
     }
 
-    fn cipher(&self) -> ChaCha20 {
+    fn nonce(&self) -> [u8; 12] {
         let mut nonce = [0; 12];
         let counter = self.counter.to_le_bytes();
         for (to, from) in nonce.iter_mut().zip(counter.iter().chain(&self.inner)) {
             *to = *from;
         }
-        ChaCha20::new(&self.key, &nonce)
+        nonce
+    }
+
+    fn cipher(&self) -> ChaCha20 {
+        ChaCha20::new(&self.key, &self.nonce())
+    }
+
+    /// Seals `plain` in place; gives the encrypted tag byte and the MAC.
+    fn seal(&self, tag: u8, ad: &[u8], plain: &mut [u8]) -> Result<(u8, [u8; MAC]), Error> {
+        let (mut cipher, mut mac, mut block) = self.start(ad)?;
+        let mut first = tag;
+        if let Some(byte) = block.first_mut() {
+            *byte ^= tag;
+            first = *byte;
+        }
+        mac.blocks(block.as_slice());
+        let mut rest: &[u8] = &[];
+        let length = plain.len();
+        for piece in plain.chunks_mut(PIECE) {
+            cipher.apply(piece)?;
+            rest = mac.blocks(piece);
+        }
+        Ok((first, finish(mac, rest, ad.len(), length)?))
+    }
+
+    /// Opens `sealed` in place; gives the tag byte.
+    fn open(
+        &self,
+        first: u8,
+        ad: &[u8],
+        sealed: &mut [u8],
+        claimed: &[u8; MAC],
+    ) -> Result<u8, Error> {
+        let (mut cipher, mut mac, mut block) = self.start(ad)?;
+        let mut tag = first;
+        if let Some(byte) = block.first_mut() {
+            tag ^= *byte;
+            *byte = first;
+        }
+        mac.blocks(block.as_slice());
+        let rest = mac.blocks(sealed);
+        let expected = finish(mac, rest, ad.len(), sealed.len())?;
+        if !poly1305::equal(&expected, claimed) {
+            return Err(Error::auth());
+        }
+        cipher.apply(sealed)?;
+        Ok(tag)
     }
 
     /// The cipher before block 2, the authenticator, and block 1.
@@ -137,6 +186,7 @@ fn finish(mac: Poly1305, rest: &[u8], ad: usize, length: usize) -> Result<[u8; M
 /// Seals the messages of one direction, each with the next nonce.
 pub struct Push {
     state: State,
+    whole: Whole,
     peer_rekeys: bool,
     /// Why nothing more can be sealed.
     over: Option<Error>,
@@ -159,6 +209,7 @@ impl Push {
     pub fn at(key: &Secret, header: &[u8; HEADER], counter: u32) -> Self {
         Self {
             state: State::new(key, header, counter),
+            whole: Whole::new(),
             peer_rekeys: false,
             over: None,
         }
@@ -196,6 +247,7 @@ impl Push {
         if let Some(error) = &self.over {
             return Err(error.clone());
         }
+        self.whole.forget_key();
         self.state.rekey()
     }
 
@@ -215,24 +267,15 @@ impl Push {
         if u64::try_from(plain.len()).is_ok_and(|length| length > LONGEST) {
             return Err(Error::Misuse("a message is longer than 256 GiB"));
         }
-        let (mut cipher, mut mac, mut block) = self.state.start(ad)?;
-        if let Some(byte) = block.first_mut() {
-            *byte ^= tag;
-            *first = *byte;
-        }
-        mac.blocks(block.as_slice());
-        let mut rest: &[u8] = &[];
-        let length = plain.len();
-        for piece in plain.chunks_mut(PIECE) {
-            cipher.apply(piece)?;
-            rest = mac.blocks(piece);
-        }
-        *to = finish(mac, rest, ad.len(), length)?;
+        let whole = self.whole.seal(&self.state, tag, ad, plain);
+        let sealed = whole.map_or_else(|| self.state.seal(tag, ad, plain), Ok);
+        (*first, *to) = sealed?;
         let wrapped = !self.state.step(to);
         if wrapped && !self.peer_rekeys {
             self.over = Some(USED_UP);
         } else if wrapped || tag & tag::REKEY != 0 {
             self.state.rekey()?;
+            self.whole.forget_key();
         }
         if tag == tag::FINAL {
             self.over = Some(FINISHED);
@@ -244,6 +287,7 @@ impl Push {
 /// Opens the messages of one direction, in order.
 pub struct Pull {
     state: State,
+    whole: Whole,
     dialect: Dialect,
     /// Why nothing more can be opened.
     over: Option<Error>,
@@ -266,6 +310,7 @@ impl Pull {
     pub fn at(key: &Secret, header: &[u8; HEADER], dialect: Dialect, counter: u32) -> Self {
         Self {
             state: State::new(key, header, counter),
+            whole: Whole::new(),
             dialect,
             over: None,
         }
@@ -281,6 +326,7 @@ impl Pull {
         if let Some(error) = &self.over {
             return Err(error.clone());
         }
+        self.whole.forget_key();
         self.state.rekey()
     }
 
@@ -309,22 +355,13 @@ impl Pull {
         }
         let (first, body) = message.split_first_mut().ok_or(TRUNCATED)?;
         let (sealed, claimed) = body.split_last_chunk_mut::<MAC>().ok_or(TRUNCATED)?;
-        let (mut cipher, mut mac, mut block) = self.state.start(ad)?;
-        let mut tag = *first;
-        if let Some(byte) = block.first_mut() {
-            tag ^= *byte;
-            *byte = *first;
-        }
-        mac.blocks(block.as_slice());
-        let rest = mac.blocks(sealed);
-        let expected = finish(mac, rest, ad.len(), sealed.len())?;
-        if !poly1305::equal(&expected, claimed) {
-            return Err(Error::auth());
-        }
-        cipher.apply(sealed)?;
+        let whole = self.whole.open(&self.state, *first, ad, sealed, claimed);
+        let opened = whole.unwrap_or_else(|| self.state.open(*first, ad, sealed, claimed));
+        let tag = opened?;
         let wrapped = !self.state.step(claimed);
         if self.dialect == Dialect::Sodium && (wrapped || tag & tag::REKEY != 0) {
             self.state.rekey()?;
+            self.whole.forget_key();
         }
         Ok(tag)
     }

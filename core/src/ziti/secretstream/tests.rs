@@ -277,11 +277,42 @@ fn a_message_without_room_is_misuse_and_costs_no_nonce() {
 }
 
 #[test]
-fn long_messages_cross_pieces() {
-    for length in [PIECE - 1, PIECE, PIECE + 1, 3 * PIECE + 9] {
+fn case_87_long_messages_of_every_residue_are_sealed_as_by_hand() {
+    // The same bytes by the slow way: state and pieces, no shortcut.
+    for length in (600..632).chain([PIECE - 1, PIECE, PIECE + 1, 3 * PIECE + 9, 65_536]) {
         let plain: Vec<u8> = (0..length).map(|at| (at * 7) as u8).collect();
         let (mut push, mut pull) = (push(), pull(Dialect::Sodium));
-        let wire = seal(&mut push, tag::MESSAGE, &plain).unwrap();
-        assert_eq!(open(&mut pull, &wire).unwrap().1, plain);
+        for tag in [tag::MESSAGE, tag::REKEY, tag::PUSH] {
+            let mut body = plain.clone();
+            let (first, mac) = push.state.seal(tag, b"", &mut body).unwrap();
+            let wire = seal(&mut push, tag, &plain).unwrap();
+            assert_eq!(wire[0], first, "{length}");
+            assert!(wire[1..=length] == body, "{length}");
+            assert_eq!(wire[length + 1..], mac, "{length}");
+            assert_eq!(open(&mut pull, &wire).unwrap(), (tag, plain.clone()));
+        }
+        let mut forged = seal(&mut push, tag::MESSAGE, &plain).unwrap();
+        forged[length / 2] ^= 1;
+        let before = forged.clone();
+        assert_eq!(class(pull.open(b"", &mut forged)), Class::Auth);
+        assert!(forged == before, "plaintext is left behind");
+    }
+}
+
+#[test]
+fn case_87_the_padding_of_rfc_8439_is_refused_at_every_residue_but_0_and_8() {
+    for length in 600..616 {
+        let mut body = vec![7; length];
+        let state = push().state;
+        let (first, _) = state.seal(tag::MESSAGE, &[], &mut body).unwrap();
+        let (_, mut mac, mut block) = state.start(&[]).unwrap();
+        block[0] = first;
+        mac.blocks(block.as_slice());
+        mac.padded(&body);
+        let lengths = [0_u64.to_le_bytes(), (64 + length as u64).to_le_bytes()];
+        let tag = mac.finish(lengths.as_flattened());
+        let wire = [&[first], body.as_slice(), &tag].concat();
+        let opened = open(&mut pull(Dialect::Sodium), &wire);
+        assert_eq!(opened.is_ok(), length % 8 == 0, "{length}");
     }
 }
