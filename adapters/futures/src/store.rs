@@ -80,7 +80,7 @@ impl Store {
         match &self.kind {
             Kind::Local(local) => Ok(local.carrier(platform)),
             #[cfg(feature = "azure")]
-            Kind::Azure(store, _) => azure::carrier(store, platform),
+            Kind::Azure(store, _) => azure::carrier(store, platform).map(|c| platform.around(c)),
         }
     }
 
