@@ -48,6 +48,18 @@ const CRYPTO: &[&str] = &[
     "zeroize",
 ];
 
+/// What runs futures, or comes only with something that does.
+const RUNTIMES: &[&str] = &[
+    "async-executor",
+    "async-global-executor",
+    "async-io",
+    "async-std",
+    "hyper",
+    "mio",
+    "smol",
+    "tokio",
+];
+
 type Limit = fn() -> Result<Vec<String>, Problem>;
 
 /// Checks every limit and prints what breaks it.
@@ -58,6 +70,8 @@ pub(crate) fn check() -> Verdict {
         ("core's tree is at most 60 crates", core_tree),
         ("core's tree has no std feature", core_std),
         ("one version of each crypto crate", crypto_copies),
+        ("no async runtime in the blocking adapter", blocking_tree),
+        ("azure_core's tokio is off everywhere", azure_on_tokio),
         ("no locked package needs a newer Rust than ours", newer_rust),
         ("dependencies go one way", wrong_way),
     ];
@@ -185,6 +199,42 @@ fn core_std() -> Result<Vec<String>, Problem> {
         .lines()
         .filter(|line| line.contains(r#"feature "std""#));
     Ok(broken.map(str::to_owned).collect())
+}
+
+/// The crates under a package that are built into it, name and version.
+fn normal_tree(arguments: &[&str]) -> Result<String, Problem> {
+    let tree = ["tree", "--prefix", "none"];
+    process::captured(house::cargo().args(tree).args(arguments))
+}
+
+fn blocking_tree() -> Result<Vec<String>, Problem> {
+    let tree = normal_tree(&["-p", "stillwire-blocking", "-e", "normal"])?;
+    if !tree.lines().any(|line| line.starts_with("ureq ")) {
+        return Ok(vec!["this is not its tree: no ureq in it".to_owned()]);
+    }
+    let runs = tree.lines().filter(|line| {
+        let name = line.split_whitespace().next().unwrap_or_default();
+        RUNTIMES.contains(&name)
+    });
+    Ok(runs.map(str::to_owned).collect())
+}
+
+/// It would choose the timer of the whole process; see `adapters/futures`.
+fn azure_on_tokio() -> Result<Vec<String>, Problem> {
+    let tree = normal_tree(&["--workspace", "-e", "features"])?;
+    if !tree.contains("azure_core feature \"xml\"") {
+        return Ok(vec!["this is not the tree: no azure_core in it".to_owned()]);
+    }
+    let on = tree.lines().filter(|line| {
+        ["azure_core", "typespec_client_core"]
+            .iter()
+            .any(|name| line.starts_with(&format!("{name} feature \"tokio\"")))
+    });
+    Ok(on
+        .map(str::to_owned)
+        .collect::<BTreeSet<_>>()
+        .into_iter()
+        .collect())
 }
 
 fn crypto_copies() -> Result<Vec<String>, Problem> {

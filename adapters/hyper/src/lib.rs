@@ -1,7 +1,7 @@
 //! hyper 1 as `azure_core`'s HTTP client, for runtimes whose sockets speak `futures-io`.
 //!
 //! A runtime's adapter hands in how to open a TCP connection ([`Network`]) and its
-//! [`Runtime`](stillwire_futures::Runtime); [`http_client`] does the rest:
+//! [`Runtime`]; [`http_client`] does the rest:
 //!
 //! * HTTP/1.1 only: the storage services and their emulator speak nothing else over plain TCP.
 //! * Connections are kept for 4 s, 16 to one host. A request is written to the network once; only
@@ -252,6 +252,3 @@ fn decode(map: &header::HeaderMap) -> Headers {
     }
     headers
 }
-
-#[cfg(test)]
-mod tests;

@@ -159,7 +159,11 @@ fn we_dial_go(program: &str, adapter: &'static dyn Adapter, service: &Store) -> 
     })
 }
 
-fn expect<T: Copy + PartialEq + std::fmt::Debug>(what: &str, got: T, wanted: T) -> Result<(), String> {
+fn expect<T: Copy + PartialEq + std::fmt::Debug>(
+    what: &str,
+    got: T,
+    wanted: T,
+) -> Result<(), String> {
     if got == wanted {
         Ok(())
     } else {
