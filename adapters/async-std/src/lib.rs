@@ -53,13 +53,15 @@ pub use http::http_client;
 pub use runtime::AsyncStdRuntime;
 pub use stillwire_core::store::{Failure, FailureKind};
 pub use stillwire_futures::{
-    AddressError, Class, Config, Connection, ConnectionId, Error, Options, Platform, Policy,
-    ReadHalf, Role, Stats, Ticket, Timer, WriteHalf, io_error, source_of,
+    AddressError, Class, Config, Connection, ConnectionId, Driver, Error, ListenerMonitor,
+    ListenerStats, Options, Platform, Policy, ReadHalf, Role, Stats, Sweep, SweepEvent, Ticket,
+    Timer, WriteHalf, io_error, source_of,
 };
 
 use futures_core::Stream;
 use std::pin::Pin;
 use std::task::{Context, Poll};
+use std::time::Duration;
 use stillwire_futures as futures;
 
 /// The platform of async-std's global runtime, with an HTTP client if `http`.
@@ -117,6 +119,15 @@ impl Store {
         let platform = platform(self.0.needs_http())?;
         self.0.prepare(&platform, config).await
     }
+
+    /// Removes what dead listeners left; see [`stillwire_futures::Store::sweep`].
+    ///
+    /// # Errors
+    /// [`FailureKind::Tls`] when TLS cannot be set up.
+    pub fn sweep(&self, config: Config, older: Duration, dry_run: bool) -> Result<Sweep, Error> {
+        let platform = platform(self.0.needs_http())?;
+        self.0.sweep(&platform, config, older, dry_run)
+    }
 }
 
 /// Accepts connections until it is stopped or dropped; see [`stillwire_futures::Listener`].
@@ -152,6 +163,19 @@ impl Listener {
     /// The error that ended the listener before.
     pub async fn stop(self) -> Result<(), Error> {
         self.listener.stop().await
+    }
+
+    /// The same, and connections that are not over after `grace` are dropped.
+    ///
+    /// # Errors
+    /// The error that ended the listener before.
+    pub async fn stop_within(self, grace: Duration) -> Result<(), Error> {
+        self.listener.stop_within(grace).await
+    }
+
+    /// A view of this listener that outlives it, for counters.
+    pub fn monitor(&self) -> ListenerMonitor {
+        self.listener.monitor()
     }
 }
 

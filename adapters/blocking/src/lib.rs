@@ -51,12 +51,13 @@ pub use connection::Connection;
 pub use http::http_client;
 pub use stillwire_core::store::{Failure, FailureKind};
 pub use stillwire_futures::{
-    AddressError, Class, Config, ConnectionId, Error, Options, Platform, Policy, Role, Stats,
-    Ticket, Timer, io_error, source_of,
+    AddressError, Class, Config, ConnectionId, Driver, Error, ListenerMonitor, ListenerStats,
+    Options, Platform, Policy, Role, Stats, SweepEvent, Ticket, Timer, io_error, source_of,
 };
 pub use threads::Threads;
 
 use bell::{Bell, block_on};
+use futures_util::StreamExt;
 use std::fmt;
 use std::sync::{Arc, Mutex, PoisonError};
 use std::time::Duration;
@@ -126,6 +127,28 @@ impl Store {
         let platform = platform(self.0.needs_http())?;
         block_on(self.0.prepare(&platform, config))
     }
+
+    /// Removes what dead listeners left; see [`stillwire_futures::Store::sweep`].
+    ///
+    /// # Errors
+    /// [`FailureKind::Tls`] when TLS cannot be set up.
+    pub fn sweep(&self, config: Config, older: Duration, dry_run: bool) -> Result<Sweep, Error> {
+        let platform = platform(self.0.needs_http())?;
+        self.0.sweep(&platform, config, older, dry_run).map(Sweep)
+    }
+}
+
+/// One look through a store for what dead listeners left: what it finds and removes, ending with
+/// [`SweepEvent::Finished`]. Does nothing between two calls; dropped, it stops where it is.
+#[derive(Debug)]
+pub struct Sweep(futures::Sweep);
+
+impl Iterator for Sweep {
+    type Item = SweepEvent;
+
+    fn next(&mut self) -> Option<SweepEvent> {
+        block_on(self.0.next())
+    }
 }
 
 /// Accepts connections until it is stopped or dropped; see [`stillwire_futures::Listener`]. Any
@@ -193,6 +216,22 @@ impl Listener {
     pub fn stop(self) -> Result<(), Error> {
         let listener = self.inner.into_inner();
         block_on(listener.unwrap_or_else(PoisonError::into_inner).stop())
+    }
+
+    /// The same, and connections that are not over after `grace` are dropped.
+    ///
+    /// # Errors
+    /// The error that ended the listener before.
+    pub fn stop_within(self, grace: Duration) -> Result<(), Error> {
+        let listener = self.inner.into_inner();
+        let listener = listener.unwrap_or_else(PoisonError::into_inner);
+        block_on(listener.stop_within(grace))
+    }
+
+    /// A view of this listener that outlives it, for counters.
+    pub fn monitor(&self) -> ListenerMonitor {
+        let listener = self.inner.lock();
+        listener.unwrap_or_else(PoisonError::into_inner).monitor()
     }
 }
 
