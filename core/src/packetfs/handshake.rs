@@ -189,6 +189,12 @@ impl Initiator {
     /// As [`Schedule::derive`]; a low-order key is [`Class::WeakKey`], and our own preface coming
     /// back is [`Class::Replay`].
     pub fn finish(self, preface: &[u8]) -> Result<Schedule, Error> {
+        self.consider(preface)
+    }
+
+    /// As [`Initiator::finish`], for a preface that anybody may have sent: one that fails gives no
+    /// key and takes nothing away.
+    pub(super) fn consider(&self, preface: &[u8]) -> Result<Schedule, Error> {
         let responder = Preface::decode(preface)?;
         if responder == self.0.preface {
             return Err(reflected());
@@ -212,6 +218,11 @@ impl Responder {
     ///
     /// As [`Initiator::finish`].
     pub fn accept(self, preface: &[u8]) -> Result<(Schedule, Vec<u8>), Error> {
+        self.consider(preface)
+    }
+
+    /// As [`Initiator::consider`].
+    pub(super) fn consider(&self, preface: &[u8]) -> Result<(Schedule, Vec<u8>), Error> {
         let initiator = Preface::decode(preface)?;
         let dh = self.0.dh(&initiator)?;
         let dh = dh.as_ref().map(Secret::as_bytes);

@@ -2,7 +2,8 @@
 //! references to a pre-shared blob. Wire page `packetfs`.
 //!
 //! Three rooms, as everywhere: [`wire`] (bytes, no state), [`handshake`] (prefaces and keys) and
-//! the records that move: [`record`] and [`window`]. An object that is described instead of sent
+//! the records that move: [`record`] and [`window`]. A session is a [`Connection`] on an ordered
+//! stream, or [`Datagrams`]. An object that is described instead of sent
 //! is a [`blueprint`]; what both sides hold is a [`blob`].
 //!
 //! Confidentiality and integrity rest on the AEAD and the key schedule under conventional
@@ -11,12 +12,23 @@
 
 pub mod blob;
 pub mod blueprint;
+mod config;
+mod connection;
+pub mod datagrams;
+mod epochs;
 pub mod handshake;
+mod inbound;
+mod link;
+mod outbound;
 pub mod record;
 pub mod window;
 pub mod wire;
 
 pub use blob::{Blob, Missing, Seeded};
 pub use blueprint::{Blueprint, Descriptor, Transform};
+pub use config::Config;
+pub use connection::{Connection, Event};
+pub use datagrams::Datagrams;
 pub use handshake::{Psk, Schedule};
+pub use record::{Opener, Sealer};
 pub use wire::{Algorithm, ChannelId, Direction};

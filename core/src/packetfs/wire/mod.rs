@@ -1,5 +1,6 @@
 //! Bytes of the overlay: what is named by number, prefaces and record headers. No state.
 
+pub mod control;
 pub mod header;
 pub mod preface;
 

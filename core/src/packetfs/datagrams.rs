@@ -1,0 +1,471 @@
+//! A session on datagrams: whole messages that may be lost, doubled or late, and never altered.
+//!
+//! One record per datagram. A bad datagram is dropped and counted; it never ends the session.
+
+use super::config::Config;
+use super::epochs::{Receiving, Sending};
+use super::handshake::{Initiator, Psk, Responder, Schedule};
+use super::inbound::Inbound;
+use super::link::blank;
+use super::wire::control::{Control, END, announcement};
+use super::wire::header::{HEADER, Header};
+use super::wire::{ChannelId, Direction, TAG};
+use crate::crypto::Rng;
+use crate::error::{Class, Error, Timer};
+use crate::machine::{Input, Machine, Messages, Output, Received};
+use crate::time::Instant;
+use alloc::collections::VecDeque;
+use alloc::vec::Vec;
+use bytes::{Buf, Bytes};
+
+pub use super::connection::Event;
+
+/// How often an announcement is repeated: with each of the first records of the new epoch, and
+/// an end mark at once.
+const REPEATS: u8 = 4;
+
+/// Bytes of the longest message unless the path is known to carry more: a record of 1,232 bytes,
+/// which every IPv6 path takes.
+pub const LONGEST: usize = 1_201;
+
+/// What arrived and what was made of it.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
+pub struct Counters {
+    /// Datagrams that were not authentic, or malformed.
+    pub refused: u64,
+    /// Authentic in form, but seen before or too old for the window.
+    pub replayed: u64,
+    /// Authentic messages that the application did not take in time.
+    pub overflowed: u64,
+}
+
+enum Phase {
+    Initiator(Initiator, Bytes),
+    Responder(Responder),
+    /// With the peer's preface and ours, which is sent again while the peer has not proved itself.
+    Open(Schedule, Vec<u8>, Bytes),
+    Over,
+}
+
+/// One session. Keeps the contracts of [`Machine`] and [`Messages`].
+///
+/// Until the first authentic record whoever can inject datagrams can prevent a session, as it can
+/// by cutting the line; it can neither read nor alter one.
+pub struct Datagrams {
+    config: Config,
+    longest: usize,
+    phase: Phase,
+    sending: Sending,
+    receiving: Receiving,
+    inbound: Inbound,
+    out: VecDeque<Bytes>,
+    queued: usize,
+    /// The announcement of our epoch, sealed anew under the epoch before as often as this says.
+    announce: Option<(Sending, u8)>,
+    events: VecDeque<Event>,
+    counters: Counters,
+    established: bool,
+    closing: bool,
+    ended: bool,
+    closed: bool,
+    error: Option<Error>,
+    started: Instant,
+    heard: Instant,
+    spoke: Instant,
+}
+
+impl Datagrams {
+    /// The side that speaks first; its preface is repeated until it is answered.
+    pub fn initiator(config: Config, psk: Psk, mut rng: Rng, now: Instant) -> Self {
+        let (algorithm, secrecy) = (config.algorithm, config.forward_secrecy);
+        let (initiator, preface) = Initiator::start(psk, algorithm, secrecy, &mut rng);
+        let preface = Bytes::from(preface);
+        let phase = Phase::Initiator(initiator, preface.clone());
+        let mut made = Self::new(config, phase, Direction::InitiatorToResponder, now);
+        made.push(preface, now);
+        made
+    }
+
+    /// The side that answers.
+    pub fn responder(config: Config, psk: Psk, mut rng: Rng, now: Instant) -> Self {
+        let (algorithm, secrecy) = (config.algorithm, config.forward_secrecy);
+        let responder = Responder::new(psk, algorithm, secrecy, &mut rng);
+        let phase = Phase::Responder(responder);
+        Self::new(config, phase, Direction::ResponderToInitiator, now)
+    }
+
+    fn new(config: Config, phase: Phase, ours: Direction, now: Instant) -> Self {
+        Self {
+            longest: LONGEST.min(config.longest()),
+            phase,
+            sending: Sending::at(ours, 0),
+            receiving: Receiving::at(ours.reverse(), 0, false, config.grace),
+            inbound: Inbound::default(),
+            out: VecDeque::new(),
+            queued: 0,
+            announce: None,
+            events: VecDeque::new(),
+            counters: Counters::default(),
+            established: false,
+            closing: false,
+            ended: false,
+            closed: false,
+            error: None,
+            started: now,
+            heard: now,
+            spoke: now,
+            config,
+        }
+    }
+
+    /// What was dropped so far.
+    pub const fn counters(&self) -> Counters {
+        self.counters
+    }
+
+    /// The epoch of what we send.
+    pub const fn epoch(&self) -> u32 {
+        self.sending.epoch()
+    }
+
+    /// True once an authentic record came.
+    pub const fn is_established(&self) -> bool {
+        self.established
+    }
+
+    /// True when nothing is left to do or to say.
+    pub fn is_finished(&self) -> bool {
+        (self.closed || self.error.is_some()) && self.out.is_empty() && self.events.is_empty()
+    }
+
+    /// Longest message, when the path is known to carry it whole.
+    pub fn set_longest(&mut self, bytes: usize) {
+        self.longest = bytes.min(self.config.longest());
+    }
+
+    /// Ends our direction. The end mark is repeated, and may be lost all the same.
+    pub fn close(&mut self, now: Instant) -> Result<(), Error> {
+        if let Some(error) = &self.error {
+            return Err(error.clone());
+        }
+        if !matches!(self.phase, Phase::Open(..)) {
+            return Err(Error::Misuse("the session is not open yet"));
+        }
+        if !core::mem::replace(&mut self.closing, true) {
+            for _ in 0..REPEATS {
+                self.seal(ChannelId::Control, &END, now)?;
+            }
+            self.ended = true;
+            self.settle();
+        }
+        Ok(())
+    }
+
+    /// Advances our epoch now, before its budget is used up. Misuse while the epoch before is
+    /// still being announced: a peer that hears of neither could not follow.
+    pub fn rekey(&mut self) -> Result<(), Error> {
+        if let Some(error) = &self.error {
+            return Err(error.clone());
+        }
+        if self.announce.is_some() {
+            return Err(Error::Misuse("the epoch before is still being announced"));
+        }
+        let epoch = self.sending.following()?;
+        let next = Sending::at(self.sending.direction(), epoch);
+        let old = core::mem::replace(&mut self.sending, next);
+        self.announce = Some((old, REPEATS));
+        Ok(())
+    }
+
+    fn is_responder(&self) -> bool {
+        self.sending.direction() == Direction::ResponderToInitiator
+    }
+
+    fn push(&mut self, datagram: Bytes, now: Instant) {
+        self.queued = self.queued.saturating_add(datagram.len());
+        self.out.push_back(datagram);
+        self.spoke = now;
+    }
+
+    fn fail(&mut self, error: Error) -> Error {
+        if let Some(first) = &self.error {
+            return first.clone();
+        }
+        self.error = Some(error.clone());
+        self.phase = Phase::Over;
+        self.events.push_back(Event::Closed(Err(error.clone())));
+        error
+    }
+
+    fn seal(&mut self, channel: ChannelId, payload: &[u8], now: Instant) -> Result<(), Error> {
+        let (bytes, records) = (self.config.epoch_bytes, self.config.epoch_records);
+        if self.announce.is_none() && self.sending.is_due(bytes, records) {
+            self.rekey()?;
+        }
+        let Phase::Open(schedule, ..) = &self.phase else {
+            return Err(Error::Misuse("the session is not open yet"));
+        };
+        let limit = self.config.limit;
+        let mut datagrams = Vec::with_capacity(2);
+        if let Some((old, left)) = &mut self.announce {
+            let payload = announcement(self.sending.epoch());
+            datagrams.push(sealed(old, schedule, ChannelId::Control, &payload, limit)?);
+            *left = left.saturating_sub(1);
+            if *left == 0 {
+                self.announce = None;
+            }
+        }
+        datagrams.push(sealed(
+            &mut self.sending,
+            schedule,
+            channel,
+            payload,
+            limit,
+        )?);
+        for datagram in datagrams {
+            self.push(datagram, now);
+        }
+        Ok(())
+    }
+
+    /// Takes a datagram, whatever it is.
+    fn take(&mut self, datagram: &[u8], now: Instant) -> Result<(), Error> {
+        match &self.phase {
+            Phase::Initiator(initiator, ours) => {
+                let schedule = initiator.consider(datagram)?;
+                let ours = ours.clone();
+                self.open(schedule, datagram, ours, now)
+            }
+            Phase::Responder(responder) => {
+                let (schedule, preface) = responder.consider(datagram)?;
+                let preface = Bytes::from(preface);
+                self.push(preface.clone(), now);
+                self.open(schedule, datagram, preface, now)
+            }
+            // The same preface again: its sender has heard nothing authentic from us yet.
+            Phase::Open(_, theirs, ours) if theirs == datagram => {
+                if self.is_responder() && !self.established {
+                    let ours = ours.clone();
+                    self.push(ours, now);
+                }
+                self.seal(ChannelId::Control, &[], now)
+            }
+            Phase::Open(..) => self.record(datagram, now),
+            Phase::Over => Ok(()),
+        }
+    }
+
+    fn open(
+        &mut self,
+        schedule: Schedule,
+        theirs: &[u8],
+        ours: Bytes,
+        now: Instant,
+    ) -> Result<(), Error> {
+        self.phase = Phase::Open(schedule, theirs.to_vec(), ours);
+        self.seal(ChannelId::Control, &[], now)
+    }
+
+    fn record(&mut self, datagram: &[u8], now: Instant) -> Result<(), Error> {
+        let Phase::Open(schedule, ..) = &self.phase else {
+            return Ok(());
+        };
+        if datagram.len() > HEADER.saturating_add(self.config.limit as usize) {
+            return Err(Error::peer(
+                Class::Limit,
+                "a datagram is longer than the limit",
+            ));
+        }
+        let mut record = datagram.to_vec();
+        let (header, start, body) = Header::split(&mut record, self.config.limit)?;
+        let opened = self.receiving.open(schedule, now, &header, &start, body)?;
+        self.heard = now;
+        if !core::mem::replace(&mut self.established, true) {
+            self.events.push_back(Event::Established);
+        }
+        let mut plain = Bytes::from(record);
+        plain.advance(HEADER.min(plain.len()));
+        plain.truncate(opened.length);
+        match opened.channel {
+            ChannelId::Control => match Control::decode(&plain)? {
+                Control::Epoch(new) => self.receiving.announced(opened.epoch, new, now)?,
+                Control::End if !self.inbound.ended => {
+                    self.inbound.ended = true;
+                    self.events.push_back(Event::PeerFinished);
+                    self.settle();
+                }
+                Control::End | Control::Complete | Control::Ignored => {}
+            },
+            ChannelId::Payload if self.inbound.ended => {}
+            ChannelId::Payload if self.inbound.is_full(&self.config) => {
+                self.counters.overflowed = self.counters.overflowed.saturating_add(1);
+            }
+            ChannelId::Payload => self.inbound.push(plain),
+            // Objects need an ordered stream.
+            ChannelId::Descriptors | ChannelId::Repair => {
+                return Err(Error::peer(
+                    Class::State,
+                    "objects do not travel on datagrams",
+                ));
+            }
+        }
+        Ok(())
+    }
+
+    fn settle(&mut self) {
+        if !self.closed && self.ended && self.inbound.ended {
+            self.closed = true;
+            self.events.push_back(Event::Closed(Ok(())));
+        }
+    }
+
+    /// What time brings about.
+    fn tick(&mut self, now: Instant) -> Result<(), Error> {
+        if let Some(error) = &self.error {
+            return Err(error.clone());
+        }
+        if self.closed {
+            return Ok(());
+        }
+        if !self.established && self.started.after(self.config.handshake_timeout) <= now {
+            return Err(self.fail(Error::Timeout(Timer::Connect)));
+        }
+        if self.established && self.heard.after(self.config.idle_timeout) <= now {
+            return Err(self.fail(Error::Timeout(Timer::Idle)));
+        }
+        if self.speak_at().is_some_and(|at| at <= now) && self.out.is_empty() {
+            match &self.phase {
+                Phase::Initiator(_, preface) => {
+                    let preface = preface.clone();
+                    self.push(preface, now);
+                }
+                Phase::Open(_, _, ours) => {
+                    if !self.established {
+                        let ours = ours.clone();
+                        self.push(ours, now);
+                    }
+                    if let Err(error) = self.seal(ChannelId::Control, &[], now) {
+                        return Err(self.fail(error));
+                    }
+                }
+                Phase::Responder(_) | Phase::Over => {}
+            }
+        }
+        Ok(())
+    }
+
+    /// When we say something again, having had nothing to say.
+    fn speak_at(&self) -> Option<Instant> {
+        let third = self.config.idle_timeout.checked_div(3).unwrap_or_default();
+        match &self.phase {
+            Phase::Initiator(..) => Some(self.spoke.after(self.config.resend)),
+            Phase::Open(..) if !self.established => Some(self.spoke.after(self.config.resend)),
+            Phase::Open(..) => Some(self.spoke.after(third)),
+            Phase::Responder(_) | Phase::Over => None,
+        }
+    }
+
+    fn deadline(&self) -> Option<Instant> {
+        if self.error.is_some() || self.closed {
+            return None;
+        }
+        let last = if self.established {
+            self.heard.after(self.config.idle_timeout)
+        } else {
+            self.started.after(self.config.handshake_timeout)
+        };
+        Some(self.speak_at().map_or(last, |at| at.min(last)))
+    }
+}
+
+fn sealed(
+    sending: &mut Sending,
+    schedule: &Schedule,
+    channel: ChannelId,
+    payload: &[u8],
+    limit: u32,
+) -> Result<Bytes, Error> {
+    let mut record = blank(payload.len());
+    record.extend_from_slice(payload);
+    record.extend_from_slice(&[0; TAG]);
+    sending.seal(schedule, channel, &mut record, limit)?;
+    Ok(record.into())
+}
+
+impl Machine for Datagrams {
+    type Event = Event;
+
+    /// A bad datagram is dropped and counted, and no error.
+    fn handle(&mut self, now: Instant, input: Input<'_>) -> Result<(), Error> {
+        self.tick(now)?;
+        match input {
+            Input::Datagram(datagram) => {
+                if let Err(error) = self.take(datagram, now) {
+                    if let Some(fatal) = &self.error {
+                        return Err(fatal.clone());
+                    }
+                    let counter = match error.class() {
+                        Some(Class::Replay) => &mut self.counters.replayed,
+                        _ => &mut self.counters.refused,
+                    };
+                    *counter = counter.saturating_add(1);
+                }
+                Ok(())
+            }
+            Input::Time => Ok(()),
+            Input::Bytes(_) | Input::End | Input::Reply(..) => {
+                Err(Error::Misuse("this session runs on datagrams"))
+            }
+        }
+    }
+
+    fn poll(&mut self, now: Instant) -> Output<Event> {
+        // An error comes as an event.
+        let _ = self.tick(now);
+        if let Some(event) = self.events.pop_front() {
+            return Output::Event(event);
+        }
+        if let Some(datagram) = self.out.pop_front() {
+            self.queued = self.queued.saturating_sub(datagram.len());
+            return Output::Transmit(datagram);
+        }
+        Output::Wait(self.deadline())
+    }
+}
+
+impl Messages for Datagrams {
+    fn longest_message(&self) -> usize {
+        self.longest
+    }
+
+    fn send(&mut self, now: Instant, message: &[u8]) -> Result<bool, Error> {
+        if let Some(error) = &self.error {
+            return Err(error.clone());
+        }
+        if self.closing {
+            return Err(Error::Misuse(
+                "our direction is closed; nothing more can be sent",
+            ));
+        }
+        if message.len() > self.longest {
+            return Err(Error::Misuse("a message is longer than one datagram holds"));
+        }
+        if !matches!(self.phase, Phase::Open(..)) || self.queued >= self.config.send_buffer {
+            return Ok(false);
+        }
+        match self.seal(ChannelId::Payload, message, now) {
+            Ok(()) => Ok(true),
+            Err(error) => Err(self.fail(error)),
+        }
+    }
+
+    fn receive(&mut self, _now: Instant) -> Result<Received, Error> {
+        match (self.inbound.message(), &self.error) {
+            (Received::Pending, Some(error)) => Err(error.clone()),
+            (received, _) => Ok(received),
+        }
+    }
+}
+
+#[cfg(test)]
+mod tests;
