@@ -28,6 +28,8 @@ pub(crate) struct Poller {
     pause: Duration,
     /// How long after `anchor` data is expected, as learnt.
     wait: Duration,
+    /// What the last look that found something took.
+    trip: Duration,
     /// Last arrival, or our last question.
     anchor: Instant,
     /// When the look that is out began.
@@ -61,6 +63,7 @@ impl Poller {
             pauses,
             pause: Duration::ZERO,
             wait: Duration::ZERO,
+            trip: Duration::ZERO,
             anchor: now,
             asked: now,
             last: now,
@@ -84,26 +87,25 @@ impl Poller {
 
     /// Data came; `more` when more is known to be waiting.
     pub(crate) fn found(&mut self, now: Instant, bytes: usize, more: bool) {
-        // A hit at the first look may have come late, so aim a little earlier; a hit after misses
-        // tells the time. What counts is when the look began: its own round trip comes on top.
-        self.wait = if self.pause.is_zero() {
-            self.wait
-                .saturating_sub(part(self.wait, if self.bulk { 16 } else { 3 }))
+        let trip = now.since(self.asked);
+        let steady = self.bulk && bytes >= BULK;
+        self.bulk = bytes >= BULK;
+        self.wait = if !self.bulk {
+            // An answer takes its sender a round trip or so. Learning longer waits would have
+            // both ends wait for each other's waiting; looking sooner only costs.
+            trip.saturating_add(part(trip, 5))
+        } else if self.pause.is_zero() && steady {
+            // A hit at the first look may have come late, so aim a little earlier.
+            self.wait.saturating_sub(part(self.wait, 16))
         } else {
+            // A hit after misses tells the time; the look's own round trip comes on top.
             self.asked.since(self.anchor)
         };
+        self.wait = self.wait.min(self.pauses.longest);
+        self.trip = trip;
         self.greeting = false;
-        self.bulk = bytes >= BULK;
-        // An answer takes its sender a round trip or so. Waiting longer than that for one that
-        // took longer would have both ends wait for each other's waiting.
-        let most = if self.bulk {
-            self.pauses.longest
-        } else {
-            now.since(self.asked)
-        };
-        self.wait = self.wait.min(most);
         self.last = now;
-        self.restart(now);
+        self.restart(now, self.wait);
         if more {
             self.due = now;
         }
@@ -114,10 +116,10 @@ impl Poller {
         self.due = now;
     }
 
-    fn restart(&mut self, now: Instant) {
+    fn restart(&mut self, now: Instant, wait: Duration) {
         self.anchor = now;
         self.pause = Duration::ZERO;
-        self.due = now.after(self.wait);
+        self.due = now.after(wait);
     }
 
     /// Nothing was there.
@@ -137,7 +139,7 @@ impl Poller {
             } else {
                 self.wait
             };
-            part(first, 6).clamp(least, self.pauses.shortest)
+            part(first, 20).clamp(least, self.pauses.shortest)
         } else {
             self.pause.saturating_mul(2).min(longest)
         };
@@ -148,7 +150,9 @@ impl Poller {
     pub(crate) fn expect(&mut self, now: Instant) {
         // In a bulk stream our own writes say nothing about the peer's.
         if !self.bulk {
-            self.restart(now);
+            // Half a trip of ours has the peer's look and its answer's way in it, when it looks
+            // as often as we do.
+            self.restart(now, part(self.trip, 2));
         }
     }
 }

@@ -4,6 +4,7 @@
 mod bounds;
 mod closing;
 mod connecting;
+mod far;
 mod streaming;
 mod sweep;
 mod world;

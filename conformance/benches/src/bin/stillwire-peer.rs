@@ -125,7 +125,13 @@ async fn one(settings: &Settings, ticket: &Ticket) -> Result<(), Problem> {
     let mut work = Work::new(settings.clone(), connection);
     let mut times = Vec::new();
     let done = work.dialed(&mut times).await;
-    work.report(start, done, &times)
+    let open = done.is_ok();
+    work.report(start, done, &times)?;
+    if open {
+        // The listener hears now that we have read everything, and need not wait for it.
+        work.writer.closed().await?;
+    }
+    Ok(())
 }
 
 /// One connection and what has moved over it.
