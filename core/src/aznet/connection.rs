@@ -238,6 +238,7 @@ impl Connection {
             };
             let until = now.after(self.config.close_timeout).max(patience);
             self.phase = Phase::Parting { until };
+            self.inbound.linger(now);
         }
     }
 
@@ -377,8 +378,10 @@ impl Connection {
         match result {
             Ok(_) => {
                 let asked = self.outbound.done(now, id, &mut self.stats);
-                if asked && self.outbound.is_flushed() {
-                    self.inbound.expect(now);
+                if let Some(took) = asked
+                    && self.outbound.is_flushed()
+                {
+                    self.inbound.expect(now, took);
                 }
             }
             Err(failure) => {

@@ -137,9 +137,14 @@ impl Inbound {
         !self.fin && self.buffered > config.receive_buffer / 2
     }
 
-    /// We sent something: look sooner.
-    pub(super) fn expect(&mut self, now: Instant) {
-        self.poller.expect(now);
+    /// We sent something, which took so long: look sooner.
+    pub(super) fn expect(&mut self, now: Instant, took: Duration) {
+        self.poller.expect(now, took);
+    }
+
+    /// Only a farewell is to come.
+    pub(super) fn linger(&mut self, now: Instant) {
+        self.poller.linger(now);
     }
 
     pub(super) fn poll(

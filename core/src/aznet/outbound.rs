@@ -298,20 +298,22 @@ impl Outbound {
         flights.chain(rotation).min()
     }
 
-    /// A request succeeded. True when that may make the peer answer.
-    pub(super) fn done(&mut self, now: Instant, id: RequestId, stats: &mut Stats) -> bool {
+    /// A request succeeded. If that may make the peer answer: how long the request took.
+    pub(super) fn done(
+        &mut self,
+        now: Instant,
+        id: RequestId,
+        stats: &mut Stats,
+    ) -> Option<Duration> {
         if self.rotation.as_ref().is_some_and(|task| task.is(id)) {
             self.rotation = None;
             self.writes_in_place = 0;
             add(&mut stats.rotations, 1);
-            return false;
+            return None;
         }
-        let Some(at) = self.flights.iter().position(|f| f.task.is(id)) else {
-            return false;
-        };
-        let Some(flight) = self.flights.remove(at) else {
-            return false;
-        };
+        let at = self.flights.iter().position(|f| f.task.is(id))?;
+        let flight = self.flights.remove(at)?;
+        let took = flight.task.since_start(now);
         self.any_stored = true;
         add(&mut stats.bytes_stored, flight.data);
         if flight.rotate {
@@ -328,7 +330,7 @@ impl Outbound {
         if flight.fin {
             self.fin = Fin::Stored;
         }
-        flight.fin || flight.data > 0
+        (flight.fin || flight.data > 0).then_some(took)
     }
 
     /// A try failed. An error is final.

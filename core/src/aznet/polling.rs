@@ -28,8 +28,6 @@ pub(crate) struct Poller {
     pause: Duration,
     /// How long after `anchor` data is expected, as learnt.
     wait: Duration,
-    /// What the last look that found something took.
-    trip: Duration,
     /// Last arrival, or our last question.
     anchor: Instant,
     /// When the look that is out began.
@@ -63,7 +61,6 @@ impl Poller {
             pauses,
             pause: Duration::ZERO,
             wait: Duration::ZERO,
-            trip: Duration::ZERO,
             anchor: now,
             asked: now,
             last: now,
@@ -102,7 +99,6 @@ impl Poller {
             self.asked.since(self.anchor)
         };
         self.wait = self.wait.min(self.pauses.longest);
-        self.trip = trip;
         self.greeting = false;
         self.last = now;
         self.restart(now, self.wait);
@@ -139,20 +135,28 @@ impl Poller {
             } else {
                 self.wait
             };
-            part(first, 20).clamp(least, self.pauses.shortest)
+            // A block late in a bulk stream is no hurry; an answer is.
+            let share = if self.bulk { 6 } else { 20 };
+            part(first, share).clamp(least, self.pauses.shortest)
         } else {
             self.pause.saturating_mul(2).min(longest)
         };
         self.due = now.after(self.pause);
     }
 
-    /// Our question is stored, so an answer may follow: start the back-off anew.
-    pub(crate) fn expect(&mut self, now: Instant) {
+    /// Our question is stored, which took so long; an answer may follow: start the back-off anew.
+    pub(crate) fn expect(&mut self, now: Instant, took: Duration) {
         // In a bulk stream our own writes say nothing about the peer's.
         if !self.bulk {
-            // Half a trip of ours has the peer's look and its answer's way in it, when it looks
-            // as often as we do.
-            self.restart(now, part(self.trip, 2));
+            // Half a trip has the peer's look and its answer's way in it, when it looks as often
+            // as we do.
+            self.restart(now, part(took, 2).min(self.pauses.longest));
         }
+    }
+
+    /// Nothing is to come but the news that the peer has read everything, which is in no hurry.
+    pub(crate) fn linger(&mut self, now: Instant) {
+        self.pause = self.pauses.shortest.saturating_mul(4);
+        self.due = now.after(self.pause);
     }
 }

@@ -15,7 +15,11 @@ enum Happening {
     Due(usize),
     /// A request reaches the store.
     Arrive(usize, Request),
-    Answer(usize, Request, Result<stillwire_core::store::Reply, stillwire_core::store::Failure>),
+    Answer(
+        usize,
+        Request,
+        Result<stillwire_core::store::Reply, stillwire_core::store::Failure>,
+    ),
 }
 
 /// A round, as it came out.
@@ -116,7 +120,9 @@ impl Far {
                     continue;
                 }
                 Happening::Answer(who, request, result) => {
-                    let _ = self.ends[who].conn.handle(now, Input::Reply(request.id, result));
+                    let _ = self.ends[who]
+                        .conn
+                        .handle(now, Input::Reply(request.id, result));
                     who
                 }
             };
@@ -154,8 +160,15 @@ fn figures(way: u64) -> Figures {
 }
 
 #[test]
-fn probe() {
-    for way in [0, 5, 20, 50] {
-        println!("{way}: {:?}", figures(way));
+fn a_round_over_a_far_carrier_takes_little_more_than_three_trips() {
+    // Two writes, and two looks that come half a trip late on the average.
+    for way in [5, 20, 50] {
+        let figures = figures(way);
+        let trips = figures.round / (way as f64 + 1.25);
+        assert!(
+            trips > 2.0 && trips < 3.2 + 3.0 / way as f64,
+            "{way} ms: {figures:?}"
+        );
+        assert!(figures.looks < 3.4, "{way} ms: {figures:?}");
     }
 }
