@@ -51,7 +51,8 @@ pub enum Read {
     Data(usize),
     /// Nothing now; poll the machine and wait.
     Pending,
-    /// The peer ended its direction, authentically. Nothing will ever follow.
+    /// The peer ended its direction, authentically wherever the protocol has an end mark
+    /// (commonware has none). Nothing will ever follow.
     End,
 }
 

@@ -1,0 +1,6 @@
+//! The machine of commonware-stream, both ends, over a wire that the tests hold in their hands.
+
+mod connecting;
+mod hostile;
+mod streaming;
+mod world;
