@@ -1,5 +1,6 @@
 //! What a user may tune on a connection, with the defaults of the wire page.
 
+use super::hardened::Suite;
 use super::wire::Dialect;
 use core::num::NonZeroU32;
 use core::time::Duration;
@@ -28,10 +29,24 @@ impl TokenCheck {
     }
 }
 
+/// How a connection is made and protected. Both ends must have set the same.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq, Hash)]
+pub enum Profile {
+    /// What running peers speak: authentication once, with the weaknesses that the traps name, and
+    /// frames without integrity.
+    #[default]
+    Default,
+    /// Mutual proof of presence, fresh keys and sealed frames. Only Stillwire speaks it. The cipher
+    /// is the client's choice.
+    Hardened(Suite),
+}
+
 /// Settings of a connection.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct Config {
-    /// How headers are written.
+    /// How a connection is made and protected.
+    pub profile: Profile,
+    /// How headers are written; the hardened profile has the octet dialect only.
     pub dialect: Dialect,
     /// Largest payload of DATA, CONTROL and unknown frames that is accepted, in bytes. The 16 bytes
     /// of a token check or of a seal come on top.
@@ -50,13 +65,14 @@ pub struct Config {
     pub send_timeout: Duration,
     /// Pause between two empty CONTROL frames (trap 1).
     pub keep_alive: Duration,
-    /// Token check, off by default.
+    /// Token check, off by default; the hardened profile has no use for it.
     pub token_check: TokenCheck,
 }
 
 impl Default for Config {
     fn default() -> Self {
         Self {
+            profile: Profile::Default,
             dialect: Dialect::Octet,
             max_frame: 16 << 20,
             chunk: 1 << 20,

@@ -4,30 +4,35 @@
 //! client:  (HELLO out) ── ACCEPT ──> open
 //! server:  ── HELLO ──> asked ── admit ──> (ACCEPT out) open
 //! any:     ── error, end of input, close ──> over
+//!
+//! hardened client:  (HELLO out) ── ACCEPT ──> (PROOF out) open
+//! hardened server:  ── HELLO ──> asked ── admit ──> (ACCEPT out) ── PROOF ──> open
 //! ```
 //!
-//! Payloads are not copied: [`Connection::write`] takes [`Bytes`] and hands the same bytes on in an
+//! Payloads of the default profile are not copied: [`Connection::write`] takes [`Bytes`] and hands the same bytes on in an
 //! [`Output::Transmit`] behind one that holds the header, fit for vectored writes;
 //! [`Connection::receive`] gives out slices of what it is given.
 
-use super::config::Config;
-use super::event::{ConnectionEvent, Established, Fresh, Identity};
-use super::handshake::{self, Accept, Hello, refuse_own};
-use super::key::{ApiKey, KeyId};
+use super::config::{Config, Profile, TokenCheck};
+use super::event::{ConnectionEvent, Fresh, Identity};
+use super::hardened::{self, Initiator, Keys, Proving, Responder};
+use super::key::ApiKey;
 use super::node_id::NodeId;
 use super::reader::{Item, Reader};
 use super::rotation::Notice;
 use super::streams::{Incoming, Outgoing};
 use super::token::Check;
-use super::wire::{self, Header, kind};
+use super::wire::{Dialect, Header, kind};
 use crate::error::{Class, Error};
 use crate::machine::{Input, Machine, Output, Streamed};
 use crate::time::Instant;
+use alloc::boxed::Box;
 use alloc::collections::VecDeque;
 use alloc::vec::Vec;
 use bytes::Bytes;
 
 mod clock;
+mod greet;
 mod judge;
 mod stream;
 #[cfg(test)]
@@ -47,11 +52,21 @@ enum Stage {
     /// The peer's first frame is awaited.
     Waiting,
     /// A HELLO is authentic; the owner decides.
-    Asked { peer: NodeId, key: ApiKey },
+    Asked(Asker),
+    /// Hardened client: ACCEPT is awaited.
+    Initiated(Box<Initiator>),
+    /// Hardened server: PROOF is awaited.
+    Proving(Box<Proving>),
     /// Streams.
     Open,
     /// Nothing any more; the error repeats.
     Over(Option<Error>),
+}
+
+/// Who has said HELLO.
+enum Asker {
+    Plain { peer: NodeId, key: ApiKey },
+    Hardened(Box<Responder>),
 }
 
 /// What is done with the payload that is being read.
@@ -62,6 +77,8 @@ enum Body {
     Data,
     /// The token first, then handed on.
     CheckedData,
+    /// Gathered whole, opened with its header, and looked at.
+    Sealed([u8; 14]),
     /// Read over.
     Skip,
 }
@@ -70,8 +87,7 @@ enum Body {
 pub struct Connection {
     config: Config,
     role: Role,
-    node: NodeId,
-    keys: Vec<ApiKey>,
+    identity: Identity,
     fresh: Fresh,
     stage: Stage,
     reader: Reader,
@@ -82,6 +98,7 @@ pub struct Connection {
     incoming: Incoming,
     outgoing: Outgoing,
     check: Check,
+    seal: Option<Box<Keys>>,
     out: VecDeque<Bytes>,
     queued: usize,
     events: VecDeque<ConnectionEvent>,
@@ -102,16 +119,7 @@ impl Connection {
         now: Instant,
     ) -> Result<Self, Error> {
         let mut made = Self::new(Role::Client, config, identity, fresh, now)?;
-        let Some(key) = made.keys.first() else {
-            return Err(Error::Misuse("a connection needs a key"));
-        };
-        let hello = Hello {
-            node: made.node,
-            challenge: fresh.challenge,
-        };
-        let payload = hello.encode(key);
-        let frame = handshake::frame(kind::HELLO, &payload, made.config.dialect)?;
-        made.push(frame.into());
+        made.greet()?;
         Ok(made)
     }
 
@@ -135,6 +143,13 @@ impl Connection {
         if config.max_frame == 0 || config.chunk == 0 {
             return Err(Error::Misuse("frames need room for at least one byte"));
         }
+        if matches!(config.profile, Profile::Hardened(_))
+            && (config.dialect != Dialect::Octet || config.token_check != TokenCheck::Never)
+        {
+            return Err(Error::Misuse(
+                "the hardened profile has neither the nibble dialect nor the token check",
+            ));
+        }
         if identity.keys.is_empty() {
             return Err(Error::Misuse("a connection needs a key"));
         }
@@ -144,8 +159,7 @@ impl Connection {
         };
         Ok(Self {
             role,
-            node: identity.node,
-            keys: identity.keys,
+            identity,
             fresh,
             stage: Stage::Waiting,
             reader: Reader::new(config.dialect),
@@ -155,6 +169,7 @@ impl Connection {
             incoming: Incoming::new(config.max_streams),
             outgoing: Outgoing::new(first, config.max_streams),
             check: Check::new(config.token_check),
+            seal: None,
             out: VecDeque::new(),
             queued: 0,
             events: VecDeque::new(),
@@ -195,7 +210,7 @@ impl Connection {
     /// While a [`ConnectionEvent::Hello`] waits for its answer this is misuse.
     pub fn receive(&mut self, now: Instant, bytes: Bytes) -> Result<(), Error> {
         self.alive()?;
-        if matches!(self.stage, Stage::Asked { .. }) {
+        if matches!(self.stage, Stage::Asked(_)) {
             return Err(Error::Misuse(
                 "answer the HELLO with admit or refuse before more bytes are handed in",
             ));
@@ -222,38 +237,11 @@ impl Connection {
             if let Err(fault) = done {
                 return Err(self.fail(fault));
             }
-            if matches!(self.stage, Stage::Asked { .. }) {
+            if matches!(self.stage, Stage::Asked(_)) {
                 self.held = bytes;
                 return Ok(());
             }
         }
-    }
-
-    /// The owner lets the peer in: ACCEPT goes out.
-    pub fn admit(&mut self, now: Instant) -> Result<(), Error> {
-        self.alive()?;
-        self.expire_handshake(now)?;
-        let Stage::Asked { peer, key } = &self.stage else {
-            return Err(Error::Misuse("no HELLO waits for an answer"));
-        };
-        let (peer, id) = (*peer, key.id());
-        let token = self.fresh.token;
-        let payload = Accept { token }.encode(key);
-        let frame = handshake::frame(kind::ACCEPT, &payload, self.config.dialect)?;
-        self.push(frame.into());
-        self.open_up(now, Some(peer), token, id, payload);
-        let held = core::mem::take(&mut self.held);
-        self.take(now, held)
-    }
-
-    /// The owner does not let the peer in: the connection ends with `reason` and without a reply.
-    pub fn refuse(&mut self, reason: Error) -> Result<(), Error> {
-        self.alive()?;
-        if !matches!(self.stage, Stage::Asked { .. }) {
-            return Err(Error::Misuse("no HELLO waits for an answer"));
-        }
-        self.fail(reason);
-        Ok(())
     }
 
     /// Ends the connection from our side. What is queued still drains.
@@ -268,74 +256,6 @@ impl Connection {
     pub fn pause(&mut self, now: Instant, paused: bool) {
         self.paused = paused;
         self.heard = self.heard.max(now);
-    }
-
-    fn open_up(
-        &mut self,
-        now: Instant,
-        peer: Option<NodeId>,
-        token: [u8; 8],
-        key: KeyId,
-        accept: [u8; wire::ACCEPT],
-    ) {
-        self.stage = Stage::Open;
-        self.keys.clear();
-        self.check.arm(accept);
-        self.heard = now;
-        self.keep_alive_at = now.after(self.config.keep_alive);
-        self.events
-            .push_back(ConnectionEvent::Established(Established {
-                peer,
-                token,
-                key,
-                proven: false,
-            }));
-    }
-
-    /// The payload of a handshake frame is complete.
-    fn handshake(&mut self, now: Instant) -> Result<(), Error> {
-        match self.role {
-            Role::Server => {
-                let payload = self.gathered.as_slice().try_into();
-                let payload = payload.map_err(|_| wire::wrong_length())?;
-                let (hello, key) = self.authentic(|key| Hello::verify(payload, key))?;
-                refuse_own(hello.node, self.node)?;
-                self.events.push_back(ConnectionEvent::Hello {
-                    peer: hello.node,
-                    challenge: u64::from(hello.challenge),
-                    key: key.id(),
-                });
-                self.stage = Stage::Asked {
-                    peer: hello.node,
-                    key,
-                };
-            }
-            Role::Client => {
-                let payload = self.gathered.as_slice().try_into();
-                let payload: [u8; wire::ACCEPT] = payload.map_err(|_| wire::wrong_length())?;
-                let key = self.keys.first().ok_or_else(Error::auth)?;
-                let accept = Accept::verify(&payload, key)?;
-                let key = key.id();
-                self.open_up(now, None, accept.token, key, payload);
-            }
-        }
-        self.gathered = Vec::new();
-        Ok(())
-    }
-
-    /// What `verify` makes of the first of our keys that fits. All are tried, fit or not.
-    fn authentic<T>(
-        &self,
-        verify: impl Fn(&ApiKey) -> Result<T, Error>,
-    ) -> Result<(T, ApiKey), Error> {
-        let mut found = Err(Error::auth());
-        for key in &self.keys {
-            let tried = verify(key);
-            if let (Ok(value), true) = (tried, found.is_err()) {
-                found = Ok((value, key.clone()));
-            }
-        }
-        found
     }
 
     /// Sends a notice of a key rotation.
@@ -363,7 +283,7 @@ impl Connection {
         self.events
             .push_back(ConnectionEvent::Closed(error.clone()));
         self.stage = Stage::Over(error);
-        self.keys.clear();
+        self.identity.keys.clear();
         self.gathered = Vec::new();
         self.held = Bytes::new();
     }
@@ -386,8 +306,13 @@ impl Connection {
         length: usize,
         parts: &[Bytes],
     ) -> Result<(), Error> {
-        let length =
-            u32::try_from(length).map_err(|_| Error::Misuse("a payload is 4 GiB or longer"))?;
+        let extra = if self.seal.is_some() {
+            hardened::TAG
+        } else {
+            0
+        };
+        let length = u32::try_from(length.saturating_add(extra))
+            .map_err(|_| Error::Misuse("a payload is 4 GiB or longer"))?;
         let header = Header {
             kind,
             stream,
@@ -395,11 +320,25 @@ impl Connection {
             length,
         };
         let head = header.encode(self.config.dialect)?;
-        self.push(Bytes::copy_from_slice(&head));
-        for part in parts.iter().filter(|part| !part.is_empty()) {
-            self.push(part.clone());
+        let Some(seal) = &mut self.seal else {
+            self.push(Bytes::copy_from_slice(&head));
+            for part in parts.iter().filter(|part| !part.is_empty()) {
+                self.push(part.clone());
+            }
+            return Ok(());
+        };
+        let mut sealed = Vec::with_capacity(header.size());
+        for part in parts {
+            sealed.extend_from_slice(part);
         }
-        Ok(())
+        match seal.send.seal(&head, &mut sealed) {
+            Ok(()) => {
+                self.push(Bytes::copy_from_slice(&head));
+                self.push(sealed.into());
+                Ok(())
+            }
+            Err(fault) => Err(self.fail(fault)),
+        }
     }
 
     fn end_of_input(&mut self) -> Result<(), Error> {
@@ -409,7 +348,7 @@ impl Connection {
         if !self.is_open() {
             return Err(self.fail(Error::peer(
                 Class::Eof,
-                "the peer closed the connection before the handshake was done; is the key the same?",
+                "the peer closed the connection before the handshake was done; are key and profile the same?",
             )));
         }
         if self.reader.is_inside() || self.incoming.any_open() {
@@ -453,7 +392,7 @@ impl Machine for Connection {
 
 impl Streamed for Connection {
     fn wants_bytes(&self) -> bool {
-        matches!(self.stage, Stage::Waiting | Stage::Open)
+        !matches!(self.stage, Stage::Asked(_) | Stage::Over(_))
     }
 
     fn is_established(&self) -> bool {

@@ -2,9 +2,10 @@
 
 use super::key::{ApiKey, KeyId};
 use super::node_id::NodeId;
-use crate::crypto::Rng;
+use crate::crypto::{Rng, Secret};
 use crate::error::Error;
 use crate::time::UnixTime;
+use alloc::string::String;
 use alloc::vec::Vec;
 use bytes::Bytes;
 
@@ -16,23 +17,34 @@ pub struct Identity {
     /// The cluster's keys. A client speaks under the first; a server takes any of them, so that a
     /// key can be rotated.
     pub keys: Vec<ApiKey>,
+    /// Name of the cluster; on a connection only the hardened profile uses it.
+    pub community: String,
 }
 
-/// What must be random and new for each connection.
-#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+/// What must be new for each connection.
+#[derive(Clone)]
 pub struct Fresh {
-    /// A client's challenge.
+    /// A client's challenge (default profile).
     pub challenge: u32,
-    /// A server's session token.
+    /// A server's session token (default profile).
     pub token: [u8; 8],
+    /// A random nonce (hardened profile).
+    pub nonce: [u8; 32],
+    /// A random X25519 scalar (hardened profile).
+    pub ephemeral: Secret,
+    /// The wall clock at the instant at which the connection is made (hardened profile).
+    pub unix: UnixTime,
 }
 
 impl Fresh {
-    /// Draws all of it.
-    pub fn draw(rng: &mut Rng) -> Self {
+    /// Draws all that is random.
+    pub fn draw(rng: &mut Rng, unix: UnixTime) -> Self {
         Self {
             challenge: u32::from_be_bytes(rng.array()),
             token: rng.array(),
+            nonce: rng.array(),
+            ephemeral: Secret::from(rng.array()),
+            unix,
         }
     }
 }
@@ -40,16 +52,16 @@ impl Fresh {
 /// A finished handshake.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub struct Established {
-    /// Whom we talk to: what a server was told. A client of the default profile does not learn it
-    /// (trap 4).
+    /// Whom we talk to. A client of the default profile does not learn it (trap 4).
     pub peer: Option<NodeId>,
-    /// The session token, sent or received.
+    /// The session token, sent or received; in the hardened profile the beginning of the server's
+    /// nonce.
     pub token: [u8; 8],
     /// The key under which the handshake was done.
     pub key: KeyId,
-    /// Whether the peer has proven that it holds the key, here and now. Never so for the server of
-    /// the default profile, whose ACCEPT can be a recorded one (trap 3), nor for the client, whose
-    /// HELLO can be one that this server has not seen (trap 2).
+    /// Whether the peer has proven that it holds the key, here and now, which is what the hardened
+    /// profile is for. In the default profile the server's ACCEPT can be a recorded one (trap 3),
+    /// and the client's HELLO one that this server has not seen (trap 2).
     pub proven: bool,
 }
 
@@ -63,7 +75,7 @@ pub enum ConnectionEvent {
     Hello {
         /// The node that says so.
         peer: NodeId,
-        /// Its challenge.
+        /// Its challenge; in the hardened profile the beginning of its nonce.
         challenge: u64,
         /// The key of its MAC.
         key: KeyId,

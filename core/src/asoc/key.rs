@@ -53,6 +53,10 @@ impl ApiKey {
         first(&sha256::hmac(&self.0, data))
     }
 
+    pub(crate) fn as_bytes(&self) -> &[u8] {
+        &self.0
+    }
+
     /// Whether `tag` begins the HMAC of `data`; in constant time.
     pub(crate) fn verify(&self, data: &[u8], tag: &[u8]) -> bool {
         sha256::verify(&self.0, data, tag)

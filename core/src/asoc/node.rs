@@ -283,7 +283,8 @@ impl Node {
             return Err(fault);
         }
         let config = self.config.connection.clone();
-        let fresh = Fresh::draw(&mut self.rng);
+        let unix = self.unix(now);
+        let fresh = Fresh::draw(&mut self.rng, unix);
         let connection = Connection::server(config, self.identity(), fresh, now)?;
         Ok((self.link(from, true, None, None), connection))
     }
@@ -292,6 +293,7 @@ impl Node {
         Identity {
             node: self.id,
             keys: self.ring.keys(),
+            community: self.config.community.clone(),
         }
     }
 

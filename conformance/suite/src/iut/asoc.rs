@@ -11,6 +11,7 @@ use stillwire_core::asoc::{
     Accept, Announcement, ApiKey, Config, Connection, ConnectionEvent, Dialect, Fresh, Header,
     Hello, Identity, NodeId, Receiver, Role, Seen, cluster_key, community_hash,
 };
+use stillwire_core::crypto::Secret;
 use stillwire_core::{Class, Error, Input, Instant, Machine, Output, UnixTime};
 
 /// Every operation of this protocol.
@@ -251,11 +252,16 @@ fn session(handles: &mut Handles, args: &Args) -> Answer {
     let identity = Identity {
         node: node(args, "uuid")?,
         keys: vec![ApiKey::new(args.text("key")?.as_bytes())?],
+        community: String::new(),
     };
     let (mut fresh, start) = (
         Fresh {
             challenge: 0,
             token: [0; 8],
+            // Only the hardened profile uses these.
+            nonce: [0; 32],
+            ephemeral: Secret::from([0; 32]),
+            unix: UnixTime::default(),
         },
         Instant::ZERO,
     );

@@ -13,13 +13,11 @@ impl Connection {
     pub fn deadline(&self) -> Option<Instant> {
         let own = match self.stage {
             Stage::Over(_) => None,
-            Stage::Waiting | Stage::Asked { .. } => {
-                Some(self.started.after(self.config.handshake_timeout))
-            }
             Stage::Open => {
                 let silence = self.receive_deadline();
                 Some(silence.map_or(self.keep_alive_at, |at| at.min(self.keep_alive_at)))
             }
+            _ => Some(self.started.after(self.config.handshake_timeout)),
         };
         [own, self.send_deadline()].into_iter().flatten().min()
     }
@@ -36,7 +34,7 @@ impl Connection {
 
     pub(super) fn expire_handshake(&mut self, now: Instant) -> Result<(), Error> {
         let late = now >= self.started.after(self.config.handshake_timeout);
-        if late && matches!(self.stage, Stage::Waiting | Stage::Asked { .. }) {
+        if late && !self.is_open() {
             return Err(self.fail(Error::Timeout(Timer::Connect)));
         }
         Ok(())

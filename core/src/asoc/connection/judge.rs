@@ -2,11 +2,14 @@
 //! length), so that nothing is allocated for a frame that is refused.
 
 use super::{Body, Connection, Role, Stage};
+use crate::asoc::config::Profile;
 use crate::asoc::event::ConnectionEvent;
+use crate::asoc::hardened;
 use crate::asoc::rotation::Notice;
-use crate::asoc::wire::{self, Header, kind};
+use crate::asoc::wire::{self, Dialect, Header, kind};
 use crate::error::{Class, Error};
 use crate::time::Instant;
+use alloc::vec::Vec;
 use bytes::Bytes;
 
 /// The longest notice that is understood; the rest of a longer one is read over.
@@ -17,6 +20,7 @@ impl Connection {
     pub(super) fn header(&mut self, header: &Header) -> Result<(), Error> {
         self.gathered.clear();
         self.body = match self.stage {
+            Stage::Open if self.seal.is_some() => self.sealed_header(header)?,
             Stage::Open => self.open_header(header)?,
             _ => self.first_header(header)?,
         };
@@ -24,11 +28,15 @@ impl Connection {
     }
 
     fn first_header(&self, header: &Header) -> Result<Body, Error> {
-        let (wanted, length) = match self.role {
-            Role::Server => (kind::HELLO, wire::HELLO),
-            Role::Client => (kind::ACCEPT, wire::ACCEPT),
+        let sealed = matches!(self.config.profile, Profile::Hardened(_));
+        let (wanted, length) = match (&self.stage, self.role) {
+            (Stage::Initiated(_), _) => (kind::SEALED_ACCEPT, hardened::ACCEPT),
+            (Stage::Proving(_), _) => (kind::SEALED_PROOF, hardened::PROOF),
+            (_, Role::Server) if sealed => (kind::SEALED_HELLO, hardened::HELLO),
+            (_, Role::Server) => (kind::HELLO, wire::HELLO),
+            (_, Role::Client) => (kind::ACCEPT, wire::ACCEPT),
         };
-        // Stream and sequence of HELLO and ACCEPT are tolerated, whatever they are.
+        // Stream and sequence of handshake frames are tolerated, whatever they are.
         if header.kind == wanted {
             if header.size() != length {
                 return Err(wire::wrong_length());
@@ -36,23 +44,57 @@ impl Connection {
             return Ok(Body::Gather(length));
         }
         Err(match header.kind {
-            kind::DATA..=kind::ACCEPT => Error::peer(
-                Class::State,
-                "before the handshake is done only HELLO may come to a server and ACCEPT to a client",
+            kind::HELLO | kind::ACCEPT if sealed => Error::peer(
+                Class::Downgrade,
+                "the peer speaks the default profile and this end the hardened one; set both alike",
             ),
-            kind::SEALED_HELLO..=kind::SEALED_PROOF => Error::peer(
+            kind::SEALED_HELLO..=kind::SEALED_PROOF if !sealed => Error::peer(
                 Class::Type,
                 "the peer speaks the hardened profile and this end the default one; set both alike",
             ),
+            kind::DATA..=kind::ACCEPT | kind::SEALED_HELLO..=kind::SEALED_PROOF => Error::peer(
+                Class::State,
+                "before the handshake is done only HELLO may come to a server and ACCEPT to a client",
+            ),
             _ => Error::peer(Class::Type, "the first frame is of an unknown type"),
         })
+    }
+
+    /// Judges a header when all frames are sealed. Sequences count before the seal is checked: a
+    /// frame that does not open ends the connection anyway.
+    fn sealed_header(&mut self, header: &Header) -> Result<Body, Error> {
+        let length = header.size();
+        if length < hardened::TAG || (header.kind == kind::END && length > hardened::TAG) {
+            return Err(wire::wrong_length());
+        }
+        match header.kind {
+            kind::HELLO | kind::ACCEPT | kind::SEALED_HELLO..=kind::SEALED_PROOF => {
+                return Err(Error::peer(
+                    Class::State,
+                    "the handshake is done; its messages come once",
+                ));
+            }
+            kind::DATA => {
+                self.bounded(header, hardened::TAG)?;
+                self.incoming.data(header)?;
+            }
+            kind::END => self.incoming.end(header)?,
+            _ => self.bounded(header, hardened::TAG)?,
+        }
+        let mut head = [0; 14];
+        for (to, from) in head.iter_mut().zip(header.encode(Dialect::Octet)?.iter()) {
+            *to = *from;
+        }
+        // The peer has proven who it is, and the length is within the limit.
+        self.gathered = Vec::with_capacity(length);
+        Ok(Body::Sealed(head))
     }
 
     fn open_header(&mut self, header: &Header) -> Result<Body, Error> {
         match header.kind {
             kind::DATA => {
                 let checked = self.check.receives();
-                self.bounded(header, checked)?;
+                self.bounded(header, if checked { wire::ACCEPT } else { 0 })?;
                 if checked && header.size() < wire::ACCEPT {
                     return Err(Error::peer(
                         Class::Length,
@@ -79,18 +121,17 @@ impl Connection {
                 "the handshake is done; HELLO and ACCEPT come once",
             )),
             kind::CONTROL => {
-                self.bounded(header, false)?;
+                self.bounded(header, 0)?;
                 Ok(Body::Gather(NOTICE))
             }
             _ => {
-                self.bounded(header, false)?;
+                self.bounded(header, 0)?;
                 Ok(Body::Skip)
             }
         }
     }
 
-    fn bounded(&self, header: &Header, checked: bool) -> Result<(), Error> {
-        let extra = if checked { wire::ACCEPT } else { 0 };
+    fn bounded(&self, header: &Header, extra: usize) -> Result<(), Error> {
         if header.size() > self.config.max_frame.saturating_add(extra) {
             return Err(Error::peer(
                 Class::Limit,
@@ -123,6 +164,13 @@ impl Connection {
                     return Ok(());
                 }
             }
+            Body::Sealed(head) => {
+                self.gather(&mut bytes, usize::MAX);
+                if rest > 0 {
+                    return Ok(());
+                }
+                return self.unseal(header, &head);
+            }
             Body::Gather(most) => {
                 self.gather(&mut bytes, most);
                 if rest > 0 {
@@ -146,28 +194,52 @@ impl Connection {
         self.gathered.extend_from_slice(&taken);
     }
 
+    /// A sealed payload is complete.
+    fn unseal(&mut self, header: &Header, head: &[u8]) -> Result<(), Error> {
+        let mut payload = core::mem::take(&mut self.gathered);
+        if let Some(keys) = &mut self.seal {
+            keys.receive.open(head, &mut payload)?;
+        }
+        match header.kind {
+            kind::DATA => self.events.push_back(ConnectionEvent::Data {
+                stream: header.stream,
+                bytes: payload.into(),
+                rest: 0,
+            }),
+            kind::END => self.ended(header.stream),
+            kind::CONTROL => self.noticed(&payload),
+            _ => {}
+        }
+        Ok(())
+    }
+
     /// A gathered payload is complete.
     fn complete(&mut self, now: Instant, header: &Header) -> Result<(), Error> {
         match (&self.stage, header.kind) {
-            (Stage::Waiting, _) => self.handshake(now),
-            (_, kind::END) => {
-                let stream = header.stream;
-                self.events.push_back(ConnectionEvent::End { stream });
-                Ok(())
+            (Stage::Open, kind::END) => self.ended(header.stream),
+            (Stage::Open, _) => {
+                let payload = core::mem::take(&mut self.gathered);
+                self.noticed(&payload);
             }
-            _ => {
-                match Notice::decode(&self.gathered) {
-                    Some(Notice::Announce { key, activation }) => {
-                        self.events
-                            .push_back(ConnectionEvent::Announced { key, activation });
-                    }
-                    Some(Notice::Acknowledge { key }) => {
-                        self.events.push_back(ConnectionEvent::Acknowledged { key });
-                    }
-                    None => {}
-                }
-                Ok(())
+            _ => return self.handshake(now),
+        }
+        Ok(())
+    }
+
+    fn ended(&mut self, stream: u32) {
+        self.events.push_back(ConnectionEvent::End { stream });
+    }
+
+    fn noticed(&mut self, payload: &[u8]) {
+        match Notice::decode(payload) {
+            Some(Notice::Announce { key, activation }) => {
+                self.events
+                    .push_back(ConnectionEvent::Announced { key, activation });
             }
+            Some(Notice::Acknowledge { key }) => {
+                self.events.push_back(ConnectionEvent::Acknowledged { key });
+            }
+            None => {}
         }
     }
 }

@@ -1,5 +1,8 @@
 use super::*;
+use crate::asoc::{Accept, Hello, handshake};
+use crate::crypto::Rng;
 use crate::crypto::tests::hex;
+use crate::time::UnixTime;
 use std::vec;
 
 mod clock;
@@ -11,13 +14,19 @@ fn identity(node: u8) -> Identity {
     Identity {
         node: NodeId::from_bytes([node; 16]),
         keys: vec![ApiKey::new(KEY).unwrap()],
+        community: "test-cluster".into(),
     }
 }
 
-const FRESH: Fresh = Fresh {
-    challenge: 0x0102_0304,
-    token: [7; 8],
-};
+fn fresh() -> Fresh {
+    Fresh {
+        challenge: 0x0102_0304,
+        token: [7; 8],
+        ..Fresh::draw(&mut Rng::from_seed([9; 32]), UnixTime::from_secs(NOW))
+    }
+}
+
+const NOW: u64 = 1_700_000_000;
 
 fn ms(at: u64) -> Instant {
     Instant::from_millis(at)
@@ -47,8 +56,10 @@ fn joined(parts: &[Bytes]) -> Vec<u8> {
 
 /// Two ends after the handshake.
 fn pair(config: &Config) -> (Connection, Connection) {
-    let mut client = Connection::client(config.clone(), identity(1), FRESH, Instant::ZERO).unwrap();
-    let mut server = Connection::server(config.clone(), identity(2), FRESH, Instant::ZERO).unwrap();
+    let mut client =
+        Connection::client(config.clone(), identity(1), fresh(), Instant::ZERO).unwrap();
+    let mut server =
+        Connection::server(config.clone(), identity(2), fresh(), Instant::ZERO).unwrap();
     let (hello, _) = drain(&mut client, Instant::ZERO);
     server
         .handle(Instant::ZERO, Input::Bytes(&joined(&hello)))
@@ -146,7 +157,7 @@ fn any_split_gives_the_same_streams() {
 
 #[test]
 fn trap_03_the_server_is_reported_as_not_proven() {
-    let mut client = Connection::client(Config::default(), identity(1), FRESH, ms(0)).unwrap();
+    let mut client = Connection::client(Config::default(), identity(1), fresh(), ms(0)).unwrap();
     drain(&mut client, ms(0));
     let recorded = Accept { token: [9; 8] }.encode(&ApiKey::new(KEY).unwrap());
     let recorded = frame(5, 0, 0, &recorded);
@@ -170,7 +181,7 @@ fn trap_04_a_dialer_does_not_learn_who_the_server_is() {
 
 #[test]
 fn a_bad_mac_closes_without_a_reply_and_the_error_repeats() {
-    let mut server = Connection::server(Config::default(), identity(2), FRESH, ms(0)).unwrap();
+    let mut server = Connection::server(Config::default(), identity(2), fresh(), ms(0)).unwrap();
     let hello = Hello {
         node: NodeId::from_bytes([1; 16]),
         challenge: 1,
@@ -192,7 +203,7 @@ fn a_bad_mac_closes_without_a_reply_and_the_error_repeats() {
 
 #[test]
 fn the_owner_can_refuse_and_nothing_is_answered() {
-    let mut server = Connection::server(Config::default(), identity(2), FRESH, ms(0)).unwrap();
+    let mut server = Connection::server(Config::default(), identity(2), fresh(), ms(0)).unwrap();
     let hello = Hello {
         node: NodeId::from_bytes([1; 16]),
         challenge: 1,
@@ -219,8 +230,9 @@ fn either_of_two_keys_is_taken_and_accept_speaks_under_the_same() {
             Identity {
                 node: NodeId::from_bytes([2; 16]),
                 keys: vec![new.clone(), old.clone()],
+                community: "test-cluster".into(),
             },
-            FRESH,
+            fresh(),
             ms(0),
         )
         .unwrap();
@@ -252,7 +264,7 @@ fn end_of_input_is_clean_only_between_streams() {
     assert_eq!(class(eof(&[1])), Some(Class::Eof));
     assert_eq!(class(eof(&frame(1, 1, 0, b"x"))), Some(Class::Eof));
     assert_eq!(class(eof(&frame(1, 1, 0, b"xy")[..15])), Some(Class::Eof));
-    let mut server = Connection::server(Config::default(), identity(2), FRESH, ms(0)).unwrap();
+    let mut server = Connection::server(Config::default(), identity(2), fresh(), ms(0)).unwrap();
     assert_eq!(
         class(server.handle(ms(0), Input::End).err()),
         Some(Class::Eof)

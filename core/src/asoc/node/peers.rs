@@ -149,7 +149,8 @@ impl Node {
             ));
         }
         let config = self.config.connection.clone();
-        let fresh = Fresh::draw(&mut self.rng);
+        let unix = self.unix(now);
+        let fresh = Fresh::draw(&mut self.rng, unix);
         let connection = Connection::client(config, self.identity(), fresh, now)?;
         let link = self.link(address, false, node, Some(id));
         if let Some(target) = self.targets.get_mut(&id) {

@@ -1,8 +1,7 @@
 //! Frames after the handshake.
 
 use super::*;
-use crate::asoc::TokenCheck;
-use crate::time::UnixTime;
+use crate::asoc::{KeyId, TokenCheck};
 use core::num::NonZeroU32;
 use core::time::Duration;
 
@@ -148,7 +147,7 @@ fn limits_are_judged_on_the_header_alone() {
 #[test]
 fn the_nibble_dialect_speaks_13_byte_headers_and_does_not_mix() {
     let config = Config {
-        dialect: wire::Dialect::Nibble,
+        dialect: Dialect::Nibble,
         keep_alive: Duration::from_secs(10),
         ..Config::default()
     };

@@ -1,0 +1,381 @@
+//! The hardened profile: three messages instead of two, and sealed frames. Its bytes are specified
+//! in the book, page `protocols/asoc`, "The hardened profile".
+//!
+//! ```text
+//! client                                            server
+//!   HELLO   suite, UUID, time, nonce, key share, MAC ──>
+//!   <── ACCEPT   UUID, time, nonce, key share, MAC over it and the HELLO
+//!   PROOF   MAC over both ──>
+//!   <── sealed frames ──>
+//! ```
+
+use super::discovery::check_time;
+use super::event::{Fresh, Identity};
+use super::handshake::{refuse_own, sub};
+use super::key::{ApiKey, KeyId};
+use super::node_id::NodeId;
+use crate::crypto::{Aes256Gcm, ChaCha20Poly1305, Secret, hkdf, sha256, x25519};
+use crate::error::{Class, Error};
+use crate::time::UnixTime;
+use alloc::vec::Vec;
+use zeroize::Zeroizing;
+
+/// Payload bytes of the hardened HELLO.
+pub const HELLO: usize = 121;
+/// Payload bytes of the hardened ACCEPT.
+pub const ACCEPT: usize = 120;
+/// Payload bytes of PROOF.
+pub const PROOF: usize = 32;
+/// What sealing adds to a payload.
+pub const TAG: usize = 16;
+
+const MAC: &[u8] = b"stillwire asoc hardened 1 mac";
+const TO_SERVER: &[u8] = b"stillwire asoc hardened 1 client to server";
+const TO_CLIENT: &[u8] = b"stillwire asoc hardened 1 server to client";
+
+/// The cipher of sealed frames. The client chooses; a server takes either.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq, Hash)]
+pub enum Suite {
+    /// AES-256-GCM: the faster one where the processor helps.
+    #[default]
+    Aes256Gcm,
+    /// ChaCha20-Poly1305: the faster one where it does not.
+    ChaCha20Poly1305,
+}
+
+impl Suite {
+    const fn number(self) -> u8 {
+        match self {
+            Self::Aes256Gcm => 1,
+            Self::ChaCha20Poly1305 => 2,
+        }
+    }
+
+    fn from_number(number: u8) -> Result<Self, Error> {
+        match number {
+            1 => Ok(Self::Aes256Gcm),
+            2 => Ok(Self::ChaCha20Poly1305),
+            _ => Err(Error::peer(
+                Class::Type,
+                "the client wants a cipher that this version does not have",
+            )),
+        }
+    }
+}
+
+/// The MAC key of an API key in a community.
+fn mac_key(key: &ApiKey, community: &str) -> Result<Secret, Error> {
+    let salt = sha256::digest(community.as_bytes());
+    let mut out = Zeroizing::new([0; 32]);
+    hkdf::expand(
+        &hkdf::extract(&salt, key.as_bytes()),
+        &[MAC],
+        out.as_mut_slice(),
+    )?;
+    Ok(Secret::from(*out))
+}
+
+fn said(label: &[u8], parts: &[&[u8]]) -> Vec<u8> {
+    let mut out = label.to_vec();
+    for part in parts {
+        out.extend_from_slice(part);
+    }
+    out
+}
+
+fn transcript(hello: &[u8; HELLO], accept: &[u8; ACCEPT]) -> [u8; 32] {
+    sha256::digest(&said(hello, &[accept]))
+}
+
+/// The keys of both directions.
+pub(crate) struct Keys {
+    pub(crate) send: Sealer,
+    pub(crate) receive: Sealer,
+}
+
+impl Keys {
+    fn derive(
+        suite: Suite,
+        mac: &Secret,
+        shared: &Secret,
+        transcript: &[u8; 32],
+        client: bool,
+    ) -> Result<Self, Error> {
+        let mut material = Zeroizing::new([0; 64]);
+        for (to, from) in material
+            .iter_mut()
+            .zip(shared.as_bytes().iter().chain(mac.as_bytes()))
+        {
+            *to = *from;
+        }
+        let prk = hkdf::extract(transcript, material.as_slice());
+        let key = |info: &[u8]| {
+            let mut out = Zeroizing::new([0; 32]);
+            hkdf::expand(&prk, &[info], out.as_mut_slice())?;
+            Ok(Sealer::new(suite, &Secret::from(*out)))
+        };
+        let (to_server, to_client) = (key(TO_SERVER)?, key(TO_CLIENT)?);
+        Ok(if client {
+            Self {
+                send: to_server,
+                receive: to_client,
+            }
+        } else {
+            Self {
+                send: to_client,
+                receive: to_server,
+            }
+        })
+    }
+}
+
+/// A client that has said HELLO.
+pub(crate) struct Initiator {
+    suite: Suite,
+    node: NodeId,
+    mac: Secret,
+    key: KeyId,
+    ephemeral: Secret,
+    hello: [u8; HELLO],
+}
+
+/// What a client has in the end.
+pub(crate) struct Finished {
+    pub(crate) keys: Keys,
+    pub(crate) server: NodeId,
+    pub(crate) token: [u8; 8],
+    pub(crate) key: KeyId,
+    pub(crate) proof: [u8; PROOF],
+}
+
+impl Initiator {
+    /// Says HELLO under the first key.
+    pub(crate) fn start(identity: &Identity, fresh: &Fresh, suite: Suite) -> Result<Self, Error> {
+        let key = identity.keys.first();
+        let key = key.ok_or(Error::Misuse("a connection needs a key"))?;
+        let mac = mac_key(key, &identity.community)?;
+        let mut hello = Vec::with_capacity(HELLO);
+        hello.push(suite.number());
+        hello.extend_from_slice(identity.node.as_bytes());
+        hello.extend_from_slice(&fresh.unix.as_secs().to_be_bytes());
+        hello.extend_from_slice(&fresh.nonce);
+        hello.extend_from_slice(&x25519::public(&fresh.ephemeral));
+        let tag = sha256::hmac(mac.as_bytes(), &said(b"hello", &[&hello]));
+        hello.extend_from_slice(&tag);
+        Ok(Self {
+            suite,
+            node: identity.node,
+            mac,
+            key: key.id(),
+            ephemeral: fresh.ephemeral.clone(),
+            hello: hello.as_slice().try_into().map_err(|_| SIZE)?,
+        })
+    }
+
+    /// The payload of HELLO.
+    pub(crate) const fn hello(&self) -> &[u8; HELLO] {
+        &self.hello
+    }
+
+    /// Judges an ACCEPT: MAC, own UUID, time, key share.
+    pub(crate) fn finish(self, accept: &[u8; ACCEPT], now: UnixTime) -> Result<Finished, Error> {
+        let (fields, tag) = accept.split_at(ACCEPT.saturating_sub(32));
+        let digest = sha256::digest(&self.hello);
+        if !sha256::verify(
+            self.mac.as_bytes(),
+            &said(b"accept", &[&digest, fields]),
+            tag,
+        ) {
+            return Err(Error::auth());
+        }
+        let server = NodeId::from_bytes(sub(accept, 0));
+        refuse_own(server, self.node)?;
+        check_time(u64::from_be_bytes(sub(accept, 16)), now)?;
+        let shared = x25519::dh(&self.ephemeral, &sub(accept, 56))?;
+        let transcript = transcript(&self.hello, accept);
+        let keys = Keys::derive(self.suite, &self.mac, &shared, &transcript, true)?;
+        let proof = sha256::hmac(self.mac.as_bytes(), &said(b"proof", &[&transcript]));
+        Ok(Finished {
+            keys,
+            server,
+            token: sub(accept, 24),
+            key: self.key,
+            proof,
+        })
+    }
+}
+
+/// A server that has an authentic HELLO.
+pub(crate) struct Responder {
+    suite: Suite,
+    mac: Secret,
+    share: [u8; 32],
+    hello: [u8; HELLO],
+    /// Who is there, as far as the HELLO tells.
+    pub(crate) client: NodeId,
+    /// Begins the client's nonce: what tells one HELLO from another.
+    pub(crate) challenge: u64,
+    pub(crate) key: KeyId,
+}
+
+/// A server that waits for the PROOF.
+pub(crate) struct Proving {
+    mac: Secret,
+    transcript: [u8; 32],
+    keys: Keys,
+    pub(crate) client: NodeId,
+    pub(crate) token: [u8; 8],
+    pub(crate) key: KeyId,
+}
+
+impl Responder {
+    /// Judges a HELLO: MAC, own UUID, time, cipher.
+    pub(crate) fn accept(
+        hello: &[u8; HELLO],
+        identity: &Identity,
+        now: UnixTime,
+    ) -> Result<Self, Error> {
+        let (fields, tag) = hello.split_at(HELLO.saturating_sub(32));
+        let said = said(b"hello", &[fields]);
+        let mut found = None;
+        for key in &identity.keys {
+            let mac = mac_key(key, &identity.community)?;
+            if sha256::verify(mac.as_bytes(), &said, tag) && found.is_none() {
+                found = Some((mac, key.id()));
+            }
+        }
+        let (mac, key) = found.ok_or_else(Error::auth)?;
+        let client = NodeId::from_bytes(sub(hello, 1));
+        refuse_own(client, identity.node)?;
+        check_time(u64::from_be_bytes(sub(hello, 17)), now)?;
+        let [suite] = sub(hello, 0);
+        Ok(Self {
+            suite: Suite::from_number(suite)?,
+            mac,
+            share: sub(hello, 57),
+            hello: *hello,
+            client,
+            challenge: u64::from_be_bytes(sub(hello, 25)),
+            key,
+        })
+    }
+
+    /// Answers with ACCEPT.
+    pub(crate) fn answer(
+        self,
+        own: NodeId,
+        fresh: &Fresh,
+        now: UnixTime,
+    ) -> Result<([u8; ACCEPT], Proving), Error> {
+        let mut accept = own.as_bytes().to_vec();
+        accept.extend_from_slice(&now.as_secs().to_be_bytes());
+        accept.extend_from_slice(&fresh.nonce);
+        accept.extend_from_slice(&x25519::public(&fresh.ephemeral));
+        let digest = sha256::digest(&self.hello);
+        let tag = sha256::hmac(self.mac.as_bytes(), &said(b"accept", &[&digest, &accept]));
+        accept.extend_from_slice(&tag);
+        let accept: [u8; ACCEPT] = accept.as_slice().try_into().map_err(|_| SIZE)?;
+        let shared = x25519::dh(&fresh.ephemeral, &self.share)?;
+        let transcript = transcript(&self.hello, &accept);
+        let proving = Proving {
+            keys: Keys::derive(self.suite, &self.mac, &shared, &transcript, false)?,
+            mac: self.mac,
+            transcript,
+            client: self.client,
+            token: sub(&accept, 24),
+            key: self.key,
+        };
+        Ok((accept, proving))
+    }
+}
+
+impl Proving {
+    /// Judges the PROOF.
+    pub(crate) fn finish(self, proof: &[u8]) -> Result<Keys, Error> {
+        let said = said(b"proof", &[&self.transcript]);
+        if proof.len() == PROOF && sha256::verify(self.mac.as_bytes(), &said, proof) {
+            Ok(self.keys)
+        } else {
+            Err(Error::auth())
+        }
+    }
+}
+
+const SIZE: Error = Error::Misuse("a handshake message has another size");
+
+enum Cipher {
+    Aes(Aes256Gcm),
+    ChaCha(ChaCha20Poly1305),
+}
+
+/// Seals or opens the frames of one direction, in order.
+pub(crate) struct Sealer {
+    cipher: Cipher,
+    next: u64,
+    bytes: u64,
+}
+
+/// Bytes that one key may seal, tags included: far below what AES-GCM stands.
+const MOST_BYTES: u64 = 1 << 38;
+
+impl Sealer {
+    fn new(suite: Suite, key: &Secret) -> Self {
+        let cipher = match suite {
+            Suite::Aes256Gcm => Cipher::Aes(Aes256Gcm::new(key)),
+            Suite::ChaCha20Poly1305 => Cipher::ChaCha(ChaCha20Poly1305::new(key)),
+        };
+        Self {
+            cipher,
+            next: 0,
+            bytes: 0,
+        }
+    }
+
+    /// The nonce of the next frame, which is used up by this.
+    fn nonce(&mut self, plain: usize) -> Result<[u8; 12], Error> {
+        let bytes = u64::try_from(plain.saturating_add(TAG)).unwrap_or(u64::MAX);
+        let total = self.bytes.saturating_add(bytes);
+        if total > MOST_BYTES {
+            return Err(Error::limit(
+                Class::DataLimit,
+                "the byte budget of this connection's key is used up: make a new connection",
+            ));
+        }
+        self.bytes = total;
+        let number = self.next;
+        self.next = number.checked_add(1).ok_or(Error::limit(
+            Class::NonceLimit,
+            "the nonces of this connection's key are used up: make a new connection",
+        ))?;
+        let mut nonce = [0; 12];
+        if let Some(tail) = nonce.last_chunk_mut::<8>() {
+            *tail = number.to_be_bytes();
+        }
+        Ok(nonce)
+    }
+
+    /// Seals `buf` in place and appends the tag.
+    pub(crate) fn seal(&mut self, header: &[u8], buf: &mut Vec<u8>) -> Result<(), Error> {
+        let nonce = self.nonce(buf.len())?;
+        let tag = match &self.cipher {
+            Cipher::Aes(key) => key.seal_in_place(&nonce, header, buf)?,
+            Cipher::ChaCha(key) => key.seal_in_place(&nonce, header, buf)?,
+        };
+        buf.extend_from_slice(&tag);
+        Ok(())
+    }
+
+    /// Opens `buf` in place and takes the tag off.
+    pub(crate) fn open(&mut self, header: &[u8], buf: &mut Vec<u8>) -> Result<(), Error> {
+        let plain = buf.len().checked_sub(TAG).ok_or_else(Error::auth)?;
+        let nonce = self.nonce(plain)?;
+        let (body, tag) = buf.split_at_mut_checked(plain).ok_or_else(Error::auth)?;
+        let tag: &[u8; TAG] = (&*tag).try_into().map_err(|_| Error::auth())?;
+        match &self.cipher {
+            Cipher::Aes(key) => key.open_in_place(&nonce, header, body, tag)?,
+            Cipher::ChaCha(key) => key.open_in_place(&nonce, header, body, tag)?,
+        }
+        buf.truncate(plain);
+        Ok(())
+    }
+}
