@@ -23,6 +23,7 @@
 )]
 
 mod address;
+pub mod asoc;
 #[cfg(feature = "azure")]
 mod azure;
 mod carrier;

@@ -36,6 +36,7 @@
 //! # Ok(()) }
 //! ```
 
+pub mod asoc;
 #[cfg(feature = "azure")]
 mod http;
 mod runtime;

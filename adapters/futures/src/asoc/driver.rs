@@ -1,0 +1,302 @@
+//! The task of one connection: moves bytes between its machine and its socket.
+
+use super::net::Socket;
+use super::shared::{Shared, State};
+use crate::runtime::Runtime;
+use bytes::{Buf, Bytes, BytesMut};
+use futures_io::{AsyncRead as _, AsyncWrite as _};
+use futures_util::future::BoxFuture;
+use std::collections::VecDeque;
+use std::future::Future;
+use std::io::{self, IoSlice};
+use std::pin::Pin;
+use std::sync::Arc;
+use std::task::{Context, Poll};
+use std::time::Duration;
+use stillwire_core::asoc::{ConnectionEvent, Verdict};
+use stillwire_core::store::{Failure, FailureKind};
+use stillwire_core::{Error, Input, Instant, Machine, Output, Streamed, Timer};
+
+/// Bytes asked of the socket at once.
+const READ: usize = 256 << 10;
+
+/// A buffer with less room than this is replaced.
+const WORTH_READING: usize = 32 << 10;
+
+/// Slices of one vectored write.
+const SLICES: usize = 32;
+
+/// Reads and writes before others may run.
+const BUDGET: u32 = 16;
+
+/// Who judges a connection's events.
+pub(super) trait Judge: Send {
+    fn hear(&self, now: Instant, event: &ConnectionEvent) -> Verdict;
+
+    /// Bytes of frames went out.
+    fn sent(&self, bytes: usize);
+
+    /// The socket is gone.
+    fn lost(&self, now: Instant);
+}
+
+pub(super) struct Driver {
+    pub(super) runtime: Arc<dyn Runtime>,
+    pub(super) shared: Arc<Shared>,
+    pub(super) judge: Option<Box<dyn Judge>>,
+    socket: Box<dyn Socket>,
+    send_timeout: Duration,
+    batch: VecDeque<Bytes>,
+    buffer: BytesMut,
+    /// Since when the socket has taken nothing though there was something.
+    stalled: Option<Instant>,
+    timer: Option<(Instant, BoxFuture<'static, ()>)>,
+    /// The application is slow: the socket is left alone.
+    paused: bool,
+    /// Nothing more comes from the socket.
+    ended: bool,
+    closing: bool,
+}
+
+impl Driver {
+    pub(super) fn new(
+        runtime: Arc<dyn Runtime>,
+        shared: Arc<Shared>,
+        socket: Box<dyn Socket>,
+        judge: Option<Box<dyn Judge>>,
+        send_timeout: Duration,
+    ) -> Self {
+        Self {
+            runtime,
+            shared,
+            judge,
+            socket,
+            send_timeout,
+            batch: VecDeque::new(),
+            buffer: BytesMut::new(),
+            stalled: None,
+            timer: None,
+            paused: false,
+            ended: false,
+            closing: false,
+        }
+    }
+
+    /// Drains the machine; gives its deadline.
+    fn drain(&mut self, state: &mut State, now: Instant) -> Option<Instant> {
+        if state.machine.deadline().is_some_and(|at| at <= now) {
+            // An error comes as an event as well.
+            let _ = state.machine.handle(now, Input::Time);
+        }
+        loop {
+            match state.machine.poll(now) {
+                Output::Transmit(bytes) => {
+                    state.unsent += bytes.len();
+                    self.batch.push_back(bytes);
+                }
+                Output::Event(event) => self.event(state, now, event),
+                Output::Wait(at) => return at,
+                _ => {}
+            }
+        }
+    }
+
+    fn event(&self, state: &mut State, now: Instant, event: ConnectionEvent) {
+        let verdict = match &self.judge {
+            Some(judge) => judge.hear(now, &event),
+            None => Verdict::Go,
+        };
+        state.take(event);
+        // What goes wrong here ends the connection and comes as an event.
+        let _ = match verdict {
+            Verdict::Go => Ok(()),
+            Verdict::Admit => state.machine.admit(now),
+            Verdict::Refuse(reason) => state.machine.refuse(reason),
+            Verdict::Notify(notice) => state.machine.notify(notice),
+            Verdict::Close(reason) => {
+                state.end(Err(reason));
+                state.machine.close()
+            }
+        };
+    }
+
+    fn poll_write(&mut self, cx: &mut Context<'_>) -> Poll<io::Result<usize>> {
+        let mut slices = [IoSlice::new(&[]); SLICES];
+        let mut used = 0;
+        for (slice, bytes) in slices.iter_mut().zip(&self.batch) {
+            *slice = IoSlice::new(bytes);
+            used += 1;
+        }
+        let slices = slices.get(..used).unwrap_or_default();
+        Pin::new(&mut self.socket).poll_write_vectored(cx, slices)
+    }
+
+    fn written(&mut self, mut bytes: usize) {
+        while bytes > 0 {
+            let Some(front) = self.batch.front_mut() else {
+                return;
+            };
+            let part = bytes.min(front.len());
+            front.advance(part);
+            bytes -= part;
+            if front.is_empty() {
+                self.batch.pop_front();
+            }
+        }
+    }
+
+    fn poll_read(&mut self, cx: &mut Context<'_>) -> Poll<io::Result<Bytes>> {
+        if self.buffer.len() < WORTH_READING {
+            self.buffer = BytesMut::zeroed(READ);
+        }
+        match Pin::new(&mut self.socket).poll_read(cx, &mut self.buffer) {
+            Poll::Ready(Ok(n)) => Poll::Ready(Ok(self.buffer.split_to(n).freeze())),
+            Poll::Ready(Err(error)) => Poll::Ready(Err(error)),
+            Poll::Pending => Poll::Pending,
+        }
+    }
+
+    /// The socket failed: the machine hears of an end, and whoever waits hears why.
+    fn broken(&mut self, now: Instant, error: &io::Error) {
+        let shared = Arc::clone(&self.shared);
+        let mut state = shared.lock();
+        let failure = Failure::new(
+            FailureKind::Unreachable,
+            format!("the connection broke off: {error}"),
+        );
+        self.ended = true;
+        self.batch.clear();
+        state.unsent = 0;
+        let _ = state.machine.handle(now, Input::End);
+        self.drain(&mut state, now);
+        state.end(Err(Error::Store(failure)));
+    }
+
+    fn poll_timer(&mut self, cx: &mut Context<'_>, at: Option<Instant>, now: Instant) -> bool {
+        let Some(at) = at else {
+            self.timer = None;
+            return false;
+        };
+        if self.timer.as_ref().is_none_or(|(set, _)| *set != at) {
+            self.timer = Some((at, self.runtime.sleep(at.since(now))));
+        }
+        let fired = self
+            .timer
+            .as_mut()
+            .is_some_and(|(_, timer)| timer.as_mut().poll(cx).is_ready());
+        if fired {
+            self.timer = None;
+        }
+        fired
+    }
+
+    /// One round; true when there may be more to do at once.
+    fn round(&mut self, cx: &mut Context<'_>) -> Poll<bool> {
+        let now = self.runtime.now();
+        let shared = Arc::clone(&self.shared);
+        let (deadline, reading, over) = {
+            let mut state = shared.lock();
+            state.driver.register(cx);
+            let deadline = self.drain(&mut state, now);
+            let over = state.machine.is_over();
+            let full = state.buffered >= shared.receive_buffer;
+            if full != self.paused {
+                self.paused = full;
+                state.machine.pause(now, full);
+            }
+            (
+                deadline,
+                !self.ended && !full && state.machine.wants_bytes(),
+                over,
+            )
+        };
+        let mut again = false;
+        if !self.batch.is_empty() {
+            match self.poll_write(cx) {
+                Poll::Ready(Ok(n)) if n > 0 => {
+                    self.written(n);
+                    if let Some(judge) = &self.judge {
+                        judge.sent(n);
+                    }
+                    let mut state = shared.lock();
+                    state.unsent = state.unsent.saturating_sub(n);
+                    state.waiting.wake();
+                    self.stalled = None;
+                    again = true;
+                }
+                Poll::Ready(Ok(_)) => self.broken(now, &io::ErrorKind::WriteZero.into()),
+                Poll::Ready(Err(error)) => self.broken(now, &error),
+                Poll::Pending => {
+                    let since = *self.stalled.get_or_insert(now);
+                    if now >= since.after(self.send_timeout) {
+                        self.ended = true;
+                        self.batch.clear();
+                        let mut state = shared.lock();
+                        state.end(Err(Error::Timeout(Timer::Send)));
+                        let _ = state.machine.close();
+                        return Poll::Ready(true);
+                    }
+                }
+            }
+        } else if over {
+            self.closing = true;
+            return Poll::Ready(false);
+        }
+        if reading {
+            match self.poll_read(cx) {
+                Poll::Ready(Ok(bytes)) => {
+                    let mut state = shared.lock();
+                    let _ = if bytes.is_empty() {
+                        self.ended = true;
+                        state.machine.handle(now, Input::End)
+                    } else {
+                        state.machine.receive(now, bytes)
+                    };
+                    again = true;
+                }
+                Poll::Ready(Err(error)) => {
+                    self.broken(now, &error);
+                    again = true;
+                }
+                Poll::Pending => {}
+            }
+        }
+        let stall = self.stalled.map(|since| since.after(self.send_timeout));
+        let next = [deadline, stall].into_iter().flatten().min();
+        again |= self.poll_timer(cx, next, now);
+        if again {
+            Poll::Ready(true)
+        } else {
+            Poll::Pending
+        }
+    }
+}
+
+impl Future for Driver {
+    type Output = ();
+
+    fn poll(self: Pin<&mut Self>, cx: &mut Context<'_>) -> Poll<()> {
+        let this = self.get_mut();
+        for _ in 0..BUDGET {
+            if this.closing {
+                // A socket that does not close in good order is closed by being dropped.
+                return Pin::new(&mut this.socket).poll_close(cx).map(|_| ());
+            }
+            if this.round(cx).is_pending() {
+                return Poll::Pending;
+            }
+        }
+        cx.waker().wake_by_ref();
+        Poll::Pending
+    }
+}
+
+impl Drop for Driver {
+    fn drop(&mut self) {
+        let now = self.runtime.now();
+        if let Some(judge) = &self.judge {
+            judge.lost(now);
+        }
+        self.shared.lock().end(Err(Error::Closed));
+    }
+}
