@@ -78,7 +78,8 @@ azure! {
 }
 
 impl Place {
-    fn at(address: String, options: Options) -> Self {
+    /// A place anywhere.
+    pub fn at(address: String, options: Options) -> Self {
         Self {
             address,
             options,

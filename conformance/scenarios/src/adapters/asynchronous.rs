@@ -2,10 +2,13 @@
 
 use super::{Adapter, End, Identity, Listener, Reading, Writing};
 use crate::Place;
+use azure_core::http::HttpClient;
+use futures_util::future::BoxFuture;
 use std::future::Future;
 use std::io;
+use std::sync::Arc;
 use std::time::Duration;
-use stillwire_futures::{Config, Error, Stats, Ticket};
+use stillwire_futures::{Config, Error, Outcome, Runtime, Stats, Ticket};
 
 macro_rules! adapter {
     ($module:ident, $name:literal, $crate_name:ident, $($waiting:item)*) => {
@@ -37,6 +40,18 @@ macro_rules! adapter {
 
                 fn dial(&self, ticket: &Ticket, config: Config) -> Result<End, Error> {
                     block_on(async { krate::dial(ticket, config).await }).map(halves)
+                }
+
+                fn http(&self) -> azure_core::Result<Arc<dyn HttpClient>> {
+                    krate::http_client()
+                }
+
+                fn runtime(&self) -> Arc<dyn Runtime> {
+                    ours()
+                }
+
+                fn wait(&self, request: BoxFuture<'static, Outcome>) -> Outcome {
+                    block_on(request)
                 }
             }
 
@@ -134,10 +149,10 @@ adapter! {
 
     use std::sync::OnceLock;
     use ::tokio::io::{AsyncReadExt, AsyncWriteExt};
-    use ::tokio::runtime::{Builder, Runtime};
+    use ::tokio::runtime::{Builder, Runtime as Tokio};
 
-    fn runtime() -> &'static Runtime {
-        static RUNTIME: OnceLock<Runtime> = OnceLock::new();
+    fn runtime() -> &'static Tokio {
+        static RUNTIME: OnceLock<Tokio> = OnceLock::new();
         RUNTIME.get_or_init(|| {
             let mut builder = Builder::new_multi_thread();
             builder.worker_threads(2).enable_all().build().expect("a runtime")
@@ -146,6 +161,10 @@ adapter! {
 
     fn block_on<F: Future>(future: F) -> F::Output {
         runtime().block_on(future)
+    }
+
+    fn ours() -> Arc<dyn Runtime> {
+        Arc::new(krate::TokioRuntime::new(runtime().handle().clone()))
     }
 
     async fn within<F: Future>(limit: Duration, future: F) -> Option<F::Output> {
@@ -162,6 +181,10 @@ adapter! {
         ::async_std::task::block_on(future)
     }
 
+    fn ours() -> Arc<dyn Runtime> {
+        Arc::new(krate::AsyncStdRuntime::new())
+    }
+
     async fn within<F: Future>(limit: Duration, future: F) -> Option<F::Output> {
         ::async_std::future::timeout(limit, future).await.ok()
     }
@@ -174,6 +197,10 @@ adapter! {
 
     fn block_on<F: Future>(future: F) -> F::Output {
         ::smol::block_on(future)
+    }
+
+    fn ours() -> Arc<dyn Runtime> {
+        Arc::new(krate::SmolRuntime::new())
     }
 
     async fn within<F: Future>(limit: Duration, future: F) -> Option<F::Output> {

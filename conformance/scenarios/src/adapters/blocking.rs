@@ -2,10 +2,14 @@
 
 use super::{Adapter, End, Identity, Listener, Reading, Writing};
 use crate::Place;
+use azure_core::http::HttpClient;
+use futures_util::FutureExt;
+use futures_util::future::BoxFuture;
 use std::io::{self, Read, Write};
+use std::sync::Arc;
 use std::time::Duration;
 use stillwire_blocking as krate;
-use stillwire_futures::{Config, Error, Stats, Ticket};
+use stillwire_futures::{Config, Error, Outcome, Runtime, Stats, Ticket};
 
 /// Both ends run on it.
 pub struct Runs;
@@ -23,6 +27,19 @@ impl Adapter for Runs {
 
     fn dial(&self, ticket: &Ticket, config: Config) -> Result<End, Error> {
         krate::dial(ticket, config).map(halves)
+    }
+
+    fn http(&self) -> azure_core::Result<Arc<dyn HttpClient>> {
+        krate::http_client()
+    }
+
+    fn runtime(&self) -> Arc<dyn Runtime> {
+        Arc::new(krate::Threads::shared())
+    }
+
+    /// One poll: everything in it blocks.
+    fn wait(&self, request: BoxFuture<'static, Outcome>) -> Outcome {
+        request.now_or_never().expect("ready at the first poll")
     }
 }
 

@@ -6,9 +6,12 @@ pub mod blocking;
 pub use asynchronous::{async_std, smol, tokio};
 
 use crate::Place;
+use azure_core::http::HttpClient;
+use futures_util::future::BoxFuture;
 use std::io;
+use std::sync::Arc;
 use std::time::Duration;
-use stillwire_futures::{Config, ConnectionId, Error, Role, Stats, Ticket};
+use stillwire_futures::{Config, ConnectionId, Error, Outcome, Role, Runtime, Stats, Ticket};
 
 /// A crate that runs Stillwire.
 pub trait Adapter: Send + Sync {
@@ -20,6 +23,15 @@ pub trait Adapter: Send + Sync {
 
     /// Opens one connection.
     fn dial(&self, ticket: &Ticket, config: Config) -> Result<End, Error>;
+
+    /// Its HTTP client.
+    fn http(&self) -> azure_core::Result<Arc<dyn HttpClient>>;
+
+    /// Its runtime.
+    fn runtime(&self) -> Arc<dyn Runtime>;
+
+    /// Waits for a request, as this adapter does.
+    fn wait(&self, request: BoxFuture<'static, Outcome>) -> Outcome;
 }
 
 /// All of them.

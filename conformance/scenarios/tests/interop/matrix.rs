@@ -35,28 +35,40 @@ fn matrix() {
         return;
     }
     let program = go::program().unwrap();
-    let mut failed = 0;
+    // The adapters side by side: a cell mostly waits for Go.
+    let rows: Vec<_> = thread::scope(|scope| {
+        let row = |adapter| {
+            let program = &program;
+            scope.spawn(move || row(program, adapter))
+        };
+        let rows = adapters::ALL.map(row);
+        rows.into_iter().map(|row| row.join().unwrap()).collect()
+    });
     println!("{:10} {:9} {:12} outcome", "adapter", "service", "role");
-    for adapter in adapters::ALL {
-        for service in SERVICES {
-            for (role, cell) in ROLES {
-                let begun = Instant::now();
-                let outcome = match cell(&program, adapter, service) {
-                    Ok(()) => format!("ok {:.1} s", begun.elapsed().as_secs_f32()),
-                    Err(why) => {
-                        failed += 1;
-                        format!("FAILED {why}")
-                    }
-                };
-                println!(
-                    "{:10} {:9} {role:12} {outcome}",
-                    adapter.name(),
-                    service.name
-                );
-            }
+    for (line, _) in rows.iter().flatten() {
+        println!("{line}");
+    }
+    let failed = rows.iter().flatten().filter(|(_, ok)| !ok).count();
+    assert_eq!(failed, 0, "cells of the matrix failed");
+}
+
+/// The cells of one adapter: a line of the table each, and whether it is good.
+fn row(program: &str, adapter: &'static dyn Adapter) -> Vec<(String, bool)> {
+    let mut lines = Vec::new();
+    for service in SERVICES {
+        for (role, cell) in ROLES {
+            let begun = Instant::now();
+            let outcome = cell(program, adapter, service);
+            let told = match &outcome {
+                Ok(()) => format!("ok {:.1} s", begun.elapsed().as_secs_f32()),
+                Err(why) => format!("FAILED {why}"),
+            };
+            let (adapter, service) = (adapter.name(), service.name);
+            let line = format!("{adapter:10} {service:9} {role:12} {told}");
+            lines.push((line, outcome.is_ok()));
         }
     }
-    assert_eq!(failed, 0, "cells of the matrix failed");
+    lines
 }
 
 /// In a thread, so that what panics there is one cell's failure.
