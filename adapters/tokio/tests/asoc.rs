@@ -114,7 +114,7 @@ async fn a_wrong_key_is_refused_without_a_reply_and_reported_once() {
     let heard = Arc::clone(&events);
     let (node, at) = listening(|options| {
         options.audit = Some(Arc::new(move |event| {
-            heard.lock().unwrap().push(event.clone())
+            heard.lock().unwrap().push(event.clone());
         }));
     })
     .await;
