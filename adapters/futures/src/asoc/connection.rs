@@ -218,7 +218,7 @@ pub async fn connect(
     };
     let mut rng = Rng::from_seed(seed()?);
     let send_timeout = config.send_timeout;
-    let fresh = Fresh::draw(&mut rng);
+    let fresh = Fresh::draw(&mut rng, super::node::wall_clock());
     let machine = Machine::client(config, identity, fresh, runtime.now())?;
     let shared = Arc::new(Shared::new(machine, RECEIVE_BUFFER));
     let (run, link) = (Arc::clone(&runtime), Arc::clone(&shared));
