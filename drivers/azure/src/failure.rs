@@ -47,7 +47,8 @@ impl<'a> From<&'a Credential> for Shown<'a> {
     }
 }
 
-/// The service's own word for what was wrong: from the header, else from the XML body.
+/// The service's own word for what was wrong: from the header, else from the
+/// XML or, for most errors of tables, the JSON body.
 pub(crate) fn error_code(headers: &Headers, body: &[u8]) -> String {
     let header = headers.get_optional_str(&HeaderName::from_static("x-ms-error-code"));
     let code = match header {
@@ -64,8 +65,14 @@ pub(crate) fn error_code(headers: &Headers, body: &[u8]) -> String {
 
 fn code_in_body(body: &[u8]) -> Option<&str> {
     let text = core::str::from_utf8(body.get(..body.len().min(4_096))?).ok()?;
-    let (_, rest) = text.split_once("<Code>")?;
-    rest.split_once("</Code>").map(|(code, _)| code.trim())
+    if let Some((_, rest)) = text.split_once("<Code>") {
+        return rest.split_once("</Code>").map(|(code, _)| code.trim());
+    }
+    // Tables: {"odata.error":{"code":"…","message":{…}}}
+    let (_, error) = text.split_once("\"odata.error\"")?;
+    let (_, rest) = error.split_once("\"code\"")?;
+    let value = rest.trim_start().strip_prefix(':')?.trim_start();
+    value.strip_prefix('"')?.split('"').next()
 }
 
 /// What is wrong when a response's `Server` header names another service than the one we want, as

@@ -58,6 +58,7 @@ mod names;
 pub mod sas;
 pub mod shared_key;
 mod store;
+pub mod table;
 
 pub use address::StoreAddress;
 pub use azure_core::http;

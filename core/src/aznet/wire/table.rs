@@ -35,7 +35,8 @@ pub enum Value<'a> {
     Other,
 }
 
-fn name(index: usize) -> String {
+/// Name of a data property by its number, from 0.
+pub fn name(index: usize) -> String {
     if index == 0 {
         String::from("Data")
     } else {
@@ -71,6 +72,15 @@ pub fn encode(sequence: u64, chunk: &[u8]) -> Result<Row, Error> {
     Ok(Row { key, properties })
 }
 
+/// The sequence number of a RowKey; one that is not 9 digits is [`Class::Encoding`].
+pub fn sequence(key: &str) -> Result<u64, Error> {
+    const KEY: Error = Error::peer(Class::Encoding, "a row key is not nine digits");
+    if key.len() != DIGITS || !key.bytes().all(|byte| byte.is_ascii_digit()) {
+        return Err(KEY);
+    }
+    key.parse().map_err(|_| KEY)
+}
+
 /// Sequence number and chunk of a row; `find` looks a property up by name.
 ///
 /// Joins `Data`, `Data01` … up to the first that is missing. A key that is not 9 digits, or a value
@@ -80,32 +90,52 @@ pub fn decode<'a>(
     key: &str,
     find: impl Fn(&str) -> Option<Value<'a>>,
 ) -> Result<(u64, Vec<u8>), Error> {
-    const KEY: Error = Error::peer(Class::Encoding, "a row key is not nine digits");
-    const BASE64: Error = Error::peer(Class::Encoding, "a data property is not base64 text");
-    if key.len() != DIGITS || !key.bytes().all(|byte| byte.is_ascii_digit()) {
-        return Err(KEY);
-    }
-    let sequence = key.parse().map_err(|_| KEY)?;
+    let sequence = sequence(key)?;
     let mut chunk = Vec::new();
-    for index in 0..PROPERTIES {
-        let text = match find(&name(index)) {
+    join(|index| find(&name(index)), &mut chunk)?;
+    Ok((sequence, chunk))
+}
+
+/// Appends the bytes of a row's data properties to `out` and says how many; `find` looks a
+/// property up by its number, from 0. Errors as of [`decode`]; `out` is then as it was.
+pub fn join<'a>(
+    find: impl Fn(usize) -> Option<Value<'a>>,
+    out: &mut Vec<u8>,
+) -> Result<usize, Error> {
+    const BASE64: Error = Error::peer(Class::Encoding, "a data property is not base64 text");
+    let start = out.len();
+    let mut end = start;
+    let mut add = |index: usize| {
+        let text = match find(index) {
             Some(Value::Text(text)) => text,
             Some(Value::Other) => return Err(BASE64),
             None if index == 0 => {
                 return Err(Error::peer(Class::Truncated, "a row holds no data"));
             }
-            None => break,
+            None => return Ok(false),
         };
         if text.len() > LARGEST_TEXT {
             return Err(TOO_LARGE);
         }
-        let part = Base64::decode_vec(text).map_err(|_| BASE64)?;
-        if part.len() > LARGEST_PROPERTY {
+        let most = text.len().div_ceil(4).saturating_mul(3);
+        out.resize(end.saturating_add(most), 0);
+        let room = out.get_mut(end..).unwrap_or_default();
+        let part = Base64::decode(text, room).map_err(|_| BASE64)?.len();
+        if part > LARGEST_PROPERTY {
             return Err(TOO_LARGE);
         }
-        chunk.extend_from_slice(&part);
+        end = end.saturating_add(part);
+        Ok(true)
+    };
+    let mut outcome = Ok(true);
+    for index in 0..PROPERTIES {
+        outcome = add(index);
+        if outcome != Ok(true) {
+            break;
+        }
     }
-    Ok((sequence, chunk))
+    out.truncate(if outcome.is_ok() { end } else { start });
+    outcome.map(|_| end.saturating_sub(start))
 }
 
 const TOO_LARGE: Error = Error::peer(
@@ -185,6 +215,19 @@ mod tests {
             class(with("000000001", Value::Text(&larger))),
             Some(Class::Limit)
         );
+    }
+
+    #[test]
+    fn joining_appends_or_leaves_all_as_it_was() {
+        let mut out = std::vec![7];
+        let row = |index| (index < 2).then_some(Value::Text("AQI="));
+        assert_eq!(join(row, &mut out), Ok(4));
+        assert_eq!(out, [7, 1, 2, 1, 2]);
+        let bad = |index| Some(if index == 0 { Value::Text("AQI=") } else { Value::Other });
+        assert_eq!(class(join(bad, &mut out)), Some(Class::Encoding));
+        let broken = |index| Some(Value::Text(if index == 0 { "AQI=" } else { "A" }));
+        assert_eq!(class(join(broken, &mut out)), Some(Class::Encoding));
+        assert_eq!(out, [7, 1, 2, 1, 2]);
     }
 
     #[test]
