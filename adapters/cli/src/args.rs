@@ -12,6 +12,7 @@ Stores:
   azblob                            the account from the environment
   azblob+https://ACCOUNT.blob.core.windows.net
                                     the endpoint spelled out, key from the environment
+  aztable, aztable+URL              the same over table storage
   dir:PATH                          a directory both sides can reach
   memory:                           this process only (demo)
 
@@ -105,6 +106,8 @@ impl From<Poll> for Policy {
 pub enum DriverName {
     /// Azure blob storage.
     Azblob,
+    /// Azure table storage.
+    Aztable,
 }
 
 impl DriverName {
@@ -112,6 +115,7 @@ impl DriverName {
     pub fn name(self) -> &'static str {
         match self {
             Self::Azblob => "azblob",
+            Self::Aztable => "aztable",
         }
     }
 }
@@ -120,6 +124,7 @@ impl From<DriverName> for Driver {
     fn from(name: DriverName) -> Self {
         match name {
             DriverName::Azblob => Self::Azblob,
+            DriverName::Aztable => Self::Aztable,
         }
     }
 }

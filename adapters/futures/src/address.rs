@@ -27,6 +27,9 @@ pub struct Options {
     /// Numbers the blob carrier plans with; the defaults are for the real service.
     #[cfg(feature = "azure")]
     pub blob: stillwire_azure::blob::Limits,
+    /// Numbers the table carrier plans with; the defaults are for the real service.
+    #[cfg(feature = "azure")]
+    pub table: stillwire_azure::table::Limits,
 }
 
 impl Default for Options {
@@ -40,6 +43,8 @@ impl Default for Options {
             driver: None,
             #[cfg(feature = "azure")]
             blob: stillwire_azure::blob::Limits::default(),
+            #[cfg(feature = "azure")]
+            table: stillwire_azure::table::Limits::default(),
         }
     }
 }

@@ -5,24 +5,28 @@ use azure_core::http::Url;
 use std::sync::Arc;
 use std::time::Duration;
 use stillwire_azure::blob::{self, BlobStore};
+use stillwire_azure::table::{self, TableStore};
 use stillwire_azure::{AzureStore, Credential, Names, Service, Ticket};
 
 /// The numbers each carrier plans with.
 #[derive(Clone)]
 pub(crate) struct Limits {
     blob: blob::Limits,
+    table: table::Limits,
 }
 
 impl Limits {
     pub(crate) fn of(options: &Options) -> Self {
         Self {
             blob: options.blob.clone(),
+            table: options.table.clone(),
         }
     }
 
     /// The same, with sessions whose grants hold this long.
     pub(super) fn granting(mut self, lifetime: Duration) -> Self {
         self.blob.grant_lifetime = lifetime;
+        self.table.grant_lifetime = lifetime;
         self
     }
 }
@@ -43,7 +47,12 @@ pub(super) fn listener(
             limits.blob,
         )?),
         Service::Queue => return Err(AddressError::Unsupported("azqueue")),
-        Service::Table => return Err(AddressError::Unsupported("aztable")),
+        Service::Table => Arc::new(TableStore::listener(
+            endpoint,
+            credential,
+            names,
+            limits.table,
+        )?),
     })
 }
 
@@ -64,6 +73,12 @@ pub(super) fn dialer(
             limits.blob,
         )?),
         Service::Queue => return Err(AddressError::Unsupported("azqueue")),
-        Service::Table => return Err(AddressError::Unsupported("aztable")),
+        Service::Table => Arc::new(TableStore::dialer(
+            endpoint,
+            handshake,
+            token,
+            names,
+            limits.table,
+        )?),
     })
 }

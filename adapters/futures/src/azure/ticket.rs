@@ -186,10 +186,12 @@ mod tests {
         for address in [
             "azblob+https://acc.blob.core.windows.net",
             "azblob+http://127.0.0.1:10000/devstoreaccount1",
+            "aztable+https://acc.table.core.windows.net",
+            "aztable+http://127.0.0.1:10002/devstoreaccount1",
         ] {
             let ticket = ticket_of(address);
             let text = ticket.to_string();
-            let endpoint = address.strip_prefix("azblob+").unwrap();
+            let (_, endpoint) = address.split_once('+').unwrap();
             assert!(
                 text.starts_with(&format!("{endpoint}?handshake=")),
                 "{text}"
@@ -222,6 +224,18 @@ mod tests {
             ..options
         };
         assert!(Ticket::parse(&text, &wrong).is_err());
+    }
+
+    #[test]
+    fn tables_take_names_of_their_own_kind() {
+        let address = "aztable+https://acc.table.core.windows.net";
+        for (name, good) in [("hands7", true), ("hands-7", false)] {
+            let options = Options {
+                handshake: Some(name.to_owned()),
+                ..options(&[("AZURE_STORAGE_KEY", KEY)])
+            };
+            assert_eq!(Store::from_address(address, &options).is_ok(), good);
+        }
     }
 
     #[test]

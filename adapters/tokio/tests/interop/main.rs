@@ -7,6 +7,7 @@ mod go;
 mod hostile;
 mod roles;
 mod scope;
+mod table;
 mod vanish;
 
 pub(crate) use go::Emulator;

@@ -23,25 +23,27 @@ pub(super) fn rows_in_one(chunks: &[u32]) -> usize {
 }
 
 /// Body of a transaction that inserts `rows` at `url`, and its content type. Neither boundary can
-/// occur in a row, whose JSON holds no hyphen.
+/// occur in a row, whose JSON holds no hyphen; the emulator wants them to begin as these do.
 pub(super) fn body(url: &str, rows: &[String], service_version: &str) -> (Bytes, &'static str) {
     let size = rows.iter().map(String::len).fold(FRAME, |sum, row| {
-        sum.saturating_add(row).saturating_add(url.len() + 512)
+        sum.saturating_add(row)
+            .saturating_add(url.len())
+            .saturating_add(512)
     });
     let mut body = String::with_capacity(size);
-    body.push_str("--batch\r\nContent-Type: multipart/mixed; boundary=changeset\r\n\r\n");
+    body.push_str("--batch_rows\r\nContent-Type: multipart/mixed; boundary=changeset_rows\r\n\r\n");
     for row in rows {
         let _ = write!(
             body,
-            "--changeset\r\nContent-Type: application/http\r\n\
+            "--changeset_rows\r\nContent-Type: application/http\r\n\
              Content-Transfer-Encoding: binary\r\n\r\n\
              POST {url} HTTP/1.1\r\nContent-Type: application/json\r\n\
              Accept: application/json;odata=minimalmetadata\r\n\
              Prefer: return-no-content\r\nDataServiceVersion: {service_version}\r\n\r\n{row}\r\n"
         );
     }
-    body.push_str("--changeset--\r\n--batch--\r\n");
-    (Bytes::from(body), "multipart/mixed; boundary=batch")
+    body.push_str("--changeset_rows--\r\n--batch_rows--\r\n");
+    (Bytes::from(body), "multipart/mixed; boundary=batch_rows")
 }
 
 /// What became of a transaction.

@@ -54,7 +54,11 @@ impl Exchange {
         request: &Request,
         now: UnixTime,
     ) -> Result<Self, Failure> {
-        let task = plan(store, session, &request.operation)?;
+        let mut task = plan(store, session, &request.operation)?;
+        if let Task::Insert(insert) = &mut task {
+            // Row by row it shows which of them an earlier try has stored.
+            insert.alone |= request.may_have_landed;
+        }
         Ok(Self {
             store: store.clone(),
             id: request.id,
@@ -385,11 +389,10 @@ impl Exchange {
         match status {
             200 | 202 => match batch::verdict(body, rows) {
                 Verdict::Done => stored(),
-                // Row by row it shows which of them an earlier try has stored.
                 Verdict::Refused(409, body)
                     if error_code(&Headers::new(), body) == "EntityAlreadyExists" =>
                 {
-                    if self.repeated { alone() } else { conflict() }
+                    conflict()
                 }
                 Verdict::Refused(status, body) => {
                     let inner = (status.into(), headers.clone(), Bytes::copy_from_slice(body));
@@ -482,7 +485,6 @@ impl Exchange {
                 hops: query.hops.saturating_add(1),
                 ..query.clone()
             })),
-            _ if run.gap => Ok(Task::Done(Ok(Reply::Gap))),
             _ => Ok(Task::Done(Ok(Reply::Nothing { missing: false }))),
         }
     }

@@ -74,10 +74,9 @@ pub(super) fn page(body: &[u8], mut take: impl FnMut(&Row<'_>) -> ControlFlow<()
     let result = reader.deserialize_map(visitor);
     match result {
         Ok(true) => End::Whole,
-        Ok(false) => End::Garbage,
         Err(_) if enough => End::Enough,
         Err(error) if error.classify() == Category::Eof => End::Cut,
-        Err(_) => End::Garbage,
+        Ok(false) | Err(_) => End::Garbage,
     }
 }
 

@@ -40,8 +40,6 @@ pub(super) struct Run {
     limit: usize,
     pub(super) bytes: Vec<u8>,
     pub(super) rows: usize,
-    /// A row further on was seen, but not the next one.
-    pub(super) gap: bool,
     /// What is wrong with the row that should be next.
     pub(super) fault: Option<(FailureKind, String)>,
 }
@@ -55,7 +53,6 @@ impl Run {
             limit: query.limit,
             bytes: Vec::with_capacity(likely.min(query.limit).saturating_add(ROOM)),
             rows: 0,
-            gap: false,
             fault: None,
         }
     }
@@ -75,7 +72,6 @@ impl Run {
             return ControlFlow::Continue(());
         }
         if sequence > self.next {
-            self.gap = true;
             return ControlFlow::Break(());
         }
         let start = self.bytes.len();

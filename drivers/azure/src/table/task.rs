@@ -30,12 +30,12 @@ pub(super) struct Insert {
 impl Insert {
     /// Rows that the next request carries.
     pub(super) fn rows(&self) -> usize {
-        match self.alone {
-            true => self.chunks.len().min(1),
-            false => batch::rows_in_one(&self.chunks)
-                .max(1)
-                .min(self.chunks.len()),
-        }
+        let most = if self.alone {
+            1
+        } else {
+            batch::rows_in_one(&self.chunks).max(1)
+        };
+        most.min(self.chunks.len())
     }
 
     fn next(&self) -> Vec<&[u8]> {

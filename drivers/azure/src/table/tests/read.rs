@@ -18,7 +18,8 @@ fn data(chunks: &[&[u8]], more: bool) -> Result<Reply, Failure> {
 }
 
 fn look(table: &str, from: &str, top: usize) -> String {
-    let columns: String = (1..15).map(|n| format!("%2CData{n:02}")).collect();
+    let columns = "%2CData01%2CData02%2CData03%2CData04%2CData05%2CData06%2CData07%2CData08\
+         %2CData09%2CData10%2CData11%2CData12%2CData13%2CData14";
     format!(
         "GET /acc/{table}()?$filter=PartitionKey%20eq%20%27data%27%20and%20RowKey%20ge%20%27{from}%27\
          &$top={top}&$select=RowKey%2CData{columns}"
@@ -55,7 +56,10 @@ fn rows_that_follow_each_other_come_back_to_back() {
 fn only_the_run_without_a_gap_is_taken() {
     let rows = [row("000000000", A.1), row("000000002", C.1)].join(",");
     assert_eq!(one(page(&rows)), data(&[A.0], true));
-    assert_eq!(one(page(&row("000000001", B.1))), Ok(Reply::Gap));
+    assert_eq!(
+        one(page(&row("000000001", B.1))),
+        Ok(Reply::Nothing { missing: false })
+    );
     // Rows from before are passed by.
     let exchange = begin(&dialing(), &first_try(read(1, LIMIT)));
     let rows = [row("000000000", A.1), row("000000001", B.1)].join(",");
