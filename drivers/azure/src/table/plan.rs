@@ -114,6 +114,16 @@ pub(super) fn plan(
             owner()?;
             store.removal(*id, Side::Req)
         }
+        Operation::ListSessions { .. } | Operation::SessionAge { .. } => {
+            return Err(refused("clean-up does not reach tables yet"));
+        }
+        Operation::SweepSession { id } => {
+            owner()?;
+            Task::CheckOurs {
+                id: *id,
+                side: Side::Req,
+            }
+        }
         Operation::Write {
             sequence,
             chunks,

@@ -167,6 +167,7 @@ impl Task {
                 name = self.side().table(id);
                 &name
             }
+            Room::Account => return None,
         };
         let target = Target {
             endpoint: store.endpoint(),
