@@ -27,6 +27,7 @@ fn identity(n: u8) -> Identity {
     Identity {
         node: node(n),
         keys: vec![key()],
+        community: String::new(),
     }
 }
 
@@ -121,6 +122,7 @@ async fn a_wrong_key_is_refused_without_a_reply_and_reported_once() {
     let wrong = Identity {
         node: self::node(2),
         keys: vec![ApiKey::new(b"not the key of the cluster").unwrap()],
+        community: String::new(),
     };
     let refused = connect(at, wrong, Config::default(), None)
         .await
