@@ -8,6 +8,7 @@ mod limits;
 mod mutants;
 mod peer;
 mod process;
+mod python;
 mod steps;
 mod summary;
 

@@ -8,7 +8,7 @@ use std::time::Duration;
 
 use crate::azurite::Azurite;
 use crate::summary::{Counts, Summary, Verdict};
-use crate::{Problem, azurite, house, limits, options, peer, process};
+use crate::{Problem, azurite, house, limits, options, peer, process, python};
 
 /// Longer than any step takes from a clean clone on two cores; a step that hangs is
 /// ended then, and the others still run.
@@ -285,12 +285,25 @@ fn interop(world: &World) -> Verdict {
         Ok((azurite, go)) => {
             let mut environment = azurite.environment();
             environment.push(("STILLWIRE_GO_AZNET", go.display().to_string()));
+            environment.extend(asoc());
             tests_of(&Target::is_interop, &environment)
         }
         Err(Verdictless::Unavailable(why) | Verdictless::Broken(why)) => {
             // The command line's tests need no services, save for a few that say so.
             println!("without services ({why}): what needs none runs");
-            tests_of(&Target::is_interop, &[])
+            let environment: Vec<_> = asoc().into_iter().collect();
+            tests_of(&Target::is_interop, &environment)
+        }
+    }
+}
+
+/// Where the real ASoc node's Python is, if it can be had.
+fn asoc() -> Option<(&'static str, String)> {
+    match python::asoc() {
+        Ok(python) => Some(("STILLWIRE_ASOC_PYTHON", python.display().to_string())),
+        Err(why) => {
+            println!("without the Python ASoc node: {why}");
+            None
         }
     }
 }
