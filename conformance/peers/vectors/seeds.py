@@ -45,3 +45,6 @@ if __name__ == "__main__":
         "aznet/chunk", "aznet/frames", "aznet/handshake", "aznet/id", "aznet/queue", "aznet/table", "aznet/url",
         "azure/sas", "azure/sharedkey", "noise/flynn")]
     write("iut_line", lines)
+    listens = [ask for ask in steps("commonware/handshake", "commonware/handshake-edges") if ask["op"] == "commonware.listen"]
+    eras = {"a": 0, "b": 1, "v0": 2, "v1": 3}
+    write("commonware", (bytes([eras[ask["profile"]], 0, 255]) + bytes.fromhex(ask["bytes"]) for ask in listens))

@@ -29,8 +29,8 @@ fn terms(args: &Args) -> Result<Terms, Fault> {
             max_age: millis("max_age_ms")?,
             synchrony: millis("synchrony_ms")?,
         },
-        // The conformance page refuses it; parity with the peers of eras b, V0 and V1 is an option.
-        refuse_self: args.optional("refuse_self", Args::flag)?.unwrap_or(true),
+        // An extension: the hardened profile, which the operations have no other word for.
+        refuse_self: args.optional("refuse_self", Args::flag)?.unwrap_or(false),
     })
 }
 
