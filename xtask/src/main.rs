@@ -3,6 +3,7 @@
 
 mod azurite;
 mod bench;
+mod commonware;
 mod house;
 mod limits;
 mod mutants;

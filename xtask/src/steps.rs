@@ -1,7 +1,7 @@
 //! `cargo xtask test`: every check of the house, one step after another. A step
 //! that cannot run here says why; a step that fails does not stop the others.
 
-use std::cell::OnceCell;
+use std::cell::{OnceCell, RefCell};
 use std::path::PathBuf;
 use std::process::Command;
 use std::time::Duration;
@@ -9,6 +9,7 @@ use std::time::Duration;
 use crate::azurite::Azurite;
 use crate::summary::{Counts, Summary, Verdict};
 use crate::{Problem, azurite, house, limits, options, peer, process, python};
+use crate::{Problem, azurite, commonware, house, limits, options, peer, process};
 
 /// Longer than any step takes from a clean clone on two cores; a step that hangs is
 /// ended then, and the others still run.
@@ -17,6 +18,7 @@ const LIMIT: Duration = Duration::from_secs(12 * 60);
 /// What interoperability tests need: an emulator and the Go program.
 struct World {
     services: OnceCell<Result<(Azurite, PathBuf), Verdictless>>,
+    commonware: RefCell<Option<Result<commonware::Building, Problem>>>,
 }
 
 /// Why there are no services: they cannot be had, or getting them failed.
@@ -94,6 +96,11 @@ const STEPS: &[(&str, &str, Run)] = &[
         interop,
     ),
     (
+        "commonware",
+        "the crate commonware-stream, both roles and versions",
+        commonware,
+    ),
+    (
         "deny",
         "licences, sources and duplicates by cargo-deny",
         deny,
@@ -118,12 +125,15 @@ pub(crate) fn test(words: &[&str]) -> Result<bool, Problem> {
             "there is no step {unknown}; test --list names them"
         ));
     }
+    let runs = |name: &str| only.is_empty() || only.contains(&name);
     let world = World {
         services: OnceCell::new(),
+        // A large tree: it is built while the other steps run.
+        commonware: RefCell::new(runs("commonware").then(commonware::start)),
     };
     let mut summary = Summary::default();
     for (name, about, run) in STEPS {
-        if only.is_empty() || only.contains(name) {
+        if runs(name) {
             summary.step(name, about, || run(&world));
         }
     }
@@ -164,7 +174,12 @@ struct Target {
 impl Target {
     /// Needs the emulator or the Go program. The command line's tests all may.
     fn is_interop(&self) -> bool {
-        self.name.starts_with("interop") || self.package == "stillwire"
+        (self.name.starts_with("interop") || self.package == "stillwire") && !self.is_commonware()
+    }
+
+    /// Needs the program on commonware-stream.
+    fn is_commonware(&self) -> bool {
+        self.name == "interop_commonware"
     }
 }
 
@@ -228,7 +243,8 @@ fn unit(_: &World) -> Verdict {
     };
     let unit: Vec<Target> = targets
         .into_iter()
-        .filter(|target| !target.is_interop() && target.package != "stillwire-simulator")
+        .filter(|target| !target.is_interop() && !target.is_commonware())
+        .filter(|target| target.package != "stillwire-simulator")
         .collect();
     let mut code = workspace_tests(&unit);
     let code = counted(
@@ -305,6 +321,22 @@ fn asoc() -> Option<(&'static str, String)> {
             println!("without the Python ASoc node: {why}");
             None
         }
+    }
+}
+
+fn commonware(world: &World) -> Verdict {
+    let program = match world.commonware.take() {
+        Some(Ok(building)) => building.program(),
+        Some(Err(problem)) => Err(commonware::Missing::Broken(problem)),
+        None => Err(commonware::Missing::Unavailable("it was not built".into())),
+    };
+    match program {
+        Ok(program) => {
+            let environment = [("STILLWIRE_COMMONWARE_PEER", program.display().to_string())];
+            tests_of(&Target::is_commonware, &environment)
+        }
+        Err(commonware::Missing::Unavailable(why)) => Verdict::Skipped(why),
+        Err(commonware::Missing::Broken(problem)) => Verdict::Failed(Counts::default(), problem),
     }
 }
 
