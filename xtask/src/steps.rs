@@ -8,8 +8,7 @@ use std::time::Duration;
 
 use crate::azurite::Azurite;
 use crate::summary::{Counts, Summary, Verdict};
-use crate::{Problem, azurite, house, limits, options, peer, process, python};
-use crate::{Problem, azurite, commonware, house, limits, options, peer, process};
+use crate::{Problem, azurite, commonware, house, limits, options, peer, process, python};
 
 /// Longer than any step takes from a clean clone on two cores; a step that hangs is
 /// ended then, and the others still run.
