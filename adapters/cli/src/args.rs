@@ -1,5 +1,7 @@
 //! What the command line takes: names that scripts depend on.
 
+pub mod asoc;
+
 use crate::units;
 use clap::{Args, Parser, Subcommand, ValueEnum, ValueHint};
 use clap_complete::Shell;
@@ -144,6 +146,8 @@ pub enum Verb {
     Recv(Recv),
     /// Prepare the meeting place and print a ticket without listening
     Ticket(Ticket),
+    /// Streams over TCP between the nodes of a cluster (ASoc)
+    Asoc(asoc::Asoc),
     /// Print a shell's completions
     Completions(Completions),
     /// Print the manual page

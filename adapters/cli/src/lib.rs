@@ -8,12 +8,16 @@
 //! | `verb` | the verbs, a file each |
 //! | `run` | what every verb is handed: settings, stores, tickets |
 //! | `relay`, `stdio`, `tcp`, `echo` | a connection joined to something local |
+//! | `asoc` | the verbs of ASoc |
+//! | `key` | where keys come from |
 //! | `transfer` | the framing of `send` and `recv` |
 //! | `output`, `process`, `units` | telling, signals, figures |
 
 pub mod args;
+mod asoc;
 mod echo;
 pub mod exit;
+mod key;
 mod output;
 mod process;
 mod relay;
@@ -102,6 +106,7 @@ async fn perform(verb: &Verb, run: &Run) -> Result<(), Fault> {
         Verb::Send(verb) => verb::send::run(verb, run).await,
         Verb::Recv(verb) => verb::recv::run(verb, run).await,
         Verb::Ticket(verb) => verb::ticket::run(verb, run).await,
+        Verb::Asoc(asoc) => asoc::run(&asoc.verb, run).await,
         Verb::Completions(verb) => verb::completions::run(verb),
         Verb::Man => verb::man::run(),
     }

@@ -87,6 +87,12 @@ fn fault_json(event: &str, fault: &Fault) -> Value {
     })
 }
 
+/// A line on stdout; a reader that has gone away is no error.
+pub(crate) fn print_line(line: &str) {
+    let mut out = std::io::stdout().lock();
+    let _ = writeln!(out, "{line}").and_then(|()| out.flush());
+}
+
 /// A line on stderr; nobody is left to be told when that fails.
 pub(crate) fn eprint_line(line: &str) {
     let _ = writeln!(std::io::stderr().lock(), "{line}");

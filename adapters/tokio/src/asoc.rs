@@ -15,7 +15,8 @@ use tokio::net::{TcpListener, TcpStream, UdpSocket};
 
 pub use stillwire_futures::asoc::{
     ApiKey, AuditEvent, AuditKind, AuditSink, Config, Connection, Counters, Established, Identity,
-    KeyId, Node, NodeConfig, NodeEvent, NodeId, Options, Peer, ReceiveStream, SendStream, Wrap,
+    KeyId, Node, NodeConfig, NodeEvent, NodeId, Options, Peer, Profile, ReceiveStream, SendStream,
+    Suite, Wrap,
 };
 
 type BoxFuture<'a, T> = Pin<Box<dyn Future<Output = T> + Send + 'a>>;

@@ -1,6 +1,7 @@
 //! The program as its users meet it: real processes, over a directory and, when
 //! `STILLWIRE_AZURITE_BLOB` names an emulator's blob endpoint, over blob storage.
 
+mod asoc;
 mod bad_input;
 mod files;
 mod forwarding;

@@ -4,13 +4,14 @@ use crate::snapshots::assert_snapshot;
 use crate::support::{Input, Place, run, stillwire};
 use serde_json::Value;
 
-const VERBS: [&str; 8] = [
+const VERBS: [&str; 9] = [
     "demo",
     "listen",
     "dial",
     "send",
     "recv",
     "ticket",
+    "asoc",
     "completions",
     "man",
 ];
@@ -38,9 +39,7 @@ fn without_a_verb_help_goes_to_stderr() {
 
 #[test]
 fn verbs_of_later_versions_are_not_offered() {
-    for verb in [
-        "gc", "doctor", "bench", "estimate", "asoc", "ziti", "packetfs",
-    ] {
+    for verb in ["gc", "doctor", "bench", "estimate", "ziti", "packetfs"] {
         run(stillwire([verb]), Input::Nothing).expect(2);
     }
 }

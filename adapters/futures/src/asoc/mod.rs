@@ -23,6 +23,6 @@ pub use net::{Acceptor, Datagrams, Net, Socket, Wrap};
 pub use node::{AuditSink, Node, Options};
 pub use stillwire_core::asoc::{
     ApiKey, AuditEvent, AuditKind, Config, Counters, Established, Identity, KeyId, NodeConfig,
-    NodeEvent, NodeId, Peer,
+    NodeEvent, NodeId, Peer, Profile, Suite,
 };
 pub use streams::{ReceiveStream, SendStream};

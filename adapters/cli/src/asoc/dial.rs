@@ -1,0 +1,68 @@
+//! `stillwire asoc dial ADDR`
+
+use super::{config, fault, key, listen, node_id, resolve, warn_open};
+use crate::args::asoc::AsocDial;
+use crate::exit::{Code, Fault};
+use crate::run::Run;
+use bytes::BytesMut;
+use stillwire_tokio::asoc::{Connection, Identity, connect};
+use tokio::io::AsyncReadExt;
+
+/// Bytes read from stdin at once.
+const PIECE: usize = 1 << 20;
+
+pub(super) async fn run(verb: &AsocDial, run: &Run) -> Result<(), Fault> {
+    let options = &verb.identity;
+    let identity = Identity {
+        node: node_id(options.uuid.as_deref())?,
+        keys: vec![key(&options.key, run)?],
+        community: options.community.clone(),
+    };
+    let work = async {
+        let to = resolve(&verb.address).await?;
+        let connection = connect(to, identity, config(options), None)
+            .await
+            .map_err(|error| fault(&error))?;
+        if !options.hardened {
+            warn_open(run);
+        }
+        exchange(&connection, verb.no_answer).await?;
+        connection.close().await.map_err(|error| fault(&error))
+    };
+    run.interrupt.or(work).await
+}
+
+async fn exchange(connection: &Connection, no_answer: bool) -> Result<(), Fault> {
+    let receiving = async {
+        if no_answer {
+            return Ok(());
+        }
+        match connection.accept().await.map_err(|error| fault(&error))? {
+            Some(stream) => listen::print(stream, &mut tokio::io::stdout()).await,
+            None => Err(
+                Fault::new(Code::Peer, "the peer closed without a stream of its own")
+                    .with_hint("if it never answers, dial with --no-answer"),
+            ),
+        }
+    };
+    tokio::try_join!(send(connection), receiving)?;
+    Ok(())
+}
+
+/// Standard input as one stream.
+async fn send(connection: &Connection) -> Result<(), Fault> {
+    let mut stream = connection.open().map_err(|error| fault(&error))?;
+    let mut stdin = tokio::io::stdin();
+    let mut buffer = BytesMut::new();
+    loop {
+        buffer.reserve(PIECE);
+        let read = stdin.read_buf(&mut buffer).await;
+        let length = read.map_err(|error| Fault::file("cannot read stdin", &error))?;
+        if length == 0 {
+            break;
+        }
+        let piece = buffer.split().freeze();
+        stream.send(piece).await.map_err(|error| fault(&error))?;
+    }
+    stream.finish().map_err(|error| fault(&error))
+}

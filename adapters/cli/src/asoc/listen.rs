@@ -1,0 +1,118 @@
+//! `stillwire asoc listen ADDR`
+
+use super::{config, fault, key, node_id, resolve, warn_open};
+use crate::args::asoc::AsocListen;
+use crate::exit::{Code, Fault};
+use crate::run::Run;
+use bytes::Bytes;
+use serde_json::json;
+use std::sync::Arc;
+use stillwire_tokio::asoc::{Connection, NodeConfig, Options, ReceiveStream, start};
+use tokio::io::{AsyncWriteExt, Stdout};
+use tokio::sync::Mutex;
+use tokio::task::JoinSet;
+
+/// Where whole streams go, one after another.
+#[derive(Clone)]
+enum Sink {
+    Back { limit: usize },
+    Stdout(Arc<Mutex<Stdout>>),
+}
+
+pub(super) async fn run(verb: &AsocListen, run: &Run) -> Result<(), Fault> {
+    let identity = &verb.identity;
+    let key = key(&identity.key, run)?;
+    let mut options = Options::new(node_id(identity.uuid.as_deref())?, key);
+    options.config = NodeConfig {
+        connection: config(identity),
+        community: identity.community.clone(),
+        ..options.config
+    };
+    options.listen = Some(resolve(&verb.address).await?);
+    let out = run.out;
+    options.audit = Some(Arc::new(move |event| {
+        let json = super::audit(event);
+        let node = event.node.map(|node| format!(" node {node}"));
+        let address = event.address.map(|address| format!(" from {address}"));
+        let human = format!(
+            "stillwire: {}{}{}",
+            event.kind.as_str(),
+            node.unwrap_or_default(),
+            address.unwrap_or_default()
+        );
+        out.event(&json, &human);
+    }));
+    let node = start(options).await.map_err(|error| fault(&error))?;
+    if !identity.hardened {
+        warn_open(run);
+    }
+    let at = node
+        .local_addr()
+        .map(|at| at.to_string())
+        .unwrap_or_default();
+    run.out.event(
+        &json!({ "event": "listening", "address": at, "node": node.id().to_string() }),
+        &format!("listening on {at} as node {}", node.id()),
+    );
+    let sink = if verb.echo {
+        Sink::Back {
+            limit: usize::try_from(verb.limit).unwrap_or(usize::MAX),
+        }
+    } else {
+        Sink::Stdout(Arc::new(Mutex::new(tokio::io::stdout())))
+    };
+    let mut tasks = JoinSet::new();
+    loop {
+        let connection = tokio::select! {
+            biased;
+            () = run.interrupt.asked() => return Err(Fault::interrupted()),
+            Some(_) = tasks.join_next() => continue,
+            next = node.accept() => match next {
+                Some(connection) => connection,
+                None => return Ok(()),
+            },
+        };
+        if verb.once {
+            return run.interrupt.or(serve(connection, sink)).await;
+        }
+        let (out, sink) = (run.out, sink.clone());
+        tasks.spawn(async move {
+            if let Err(fault) = serve(connection, sink).await {
+                out.trouble(&fault);
+            }
+        });
+    }
+}
+
+async fn serve(connection: Connection, sink: Sink) -> Result<(), Fault> {
+    while let Some(stream) = connection.accept().await.map_err(|error| fault(&error))? {
+        match &sink {
+            Sink::Back { limit } => {
+                let message = stream
+                    .message(*limit)
+                    .await
+                    .map_err(|error| fault(&error))?;
+                let sent = connection.send_message(Bytes::from(message)).await;
+                sent.map_err(|error| fault(&error))?;
+            }
+            Sink::Stdout(stdout) => print(stream, &mut *stdout.lock().await).await?,
+        }
+    }
+    Ok(())
+}
+
+/// Copies a stream to stdout. Streams of other connections wait meanwhile.
+pub(super) async fn print(mut stream: ReceiveStream, stdout: &mut Stdout) -> Result<(), Fault> {
+    let cannot = |error| Fault::file("cannot write to stdout", &error);
+    while let Some(piece) = stream.chunk().await.map_err(|error| {
+        let fault = fault(&error);
+        if fault.code() == Code::Peer {
+            fault.with_hint("what was printed of the stream is incomplete")
+        } else {
+            fault
+        }
+    })? {
+        stdout.write_all(&piece).await.map_err(cannot)?;
+    }
+    stdout.flush().await.map_err(cannot)
+}
