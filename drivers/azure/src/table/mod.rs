@@ -41,16 +41,19 @@ pub const TOKEN_PERMISSIONS: &str = "r";
 
 /// Largest chunk, its prefix included: 15 binary properties.
 pub const LARGEST_CHUNK: usize = LARGEST_PROPERTY.saturating_mul(PROPERTIES);
+/// Rows of the largest chunks that one transaction of 4 MiB takes, with their base64.
+const ROWS_OF_A_TRANSACTION: usize = 3;
+
 /// Numbers that a carrier plans with. The defaults are for the real service.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct Limits {
-    /// Bytes of chunks one write carries at the most. As many as fit go into one transaction of
-    /// 4 MiB, which with base64 is three of the largest chunks.
-    pub bytes_per_write: usize,
+    /// Rows in flight at once, 1 to 256.
+    pub rows_in_flight: u16,
     /// Bytes of chunks one query brings at the most.
     pub bytes_per_read: usize,
-    /// Writes in flight at once, 1 to 256.
-    pub writes_in_flight: u16,
+    /// Write several rows in one transaction under a grant as well, not only with the account's
+    /// key. The emulator refuses that; refused once, rows go one by one.
+    pub transactions_with_grant: bool,
     /// How long the grants for a session hold.
     pub grant_lifetime: Duration,
 }
@@ -58,9 +61,9 @@ pub struct Limits {
 impl Default for Limits {
     fn default() -> Self {
         Self {
-            bytes_per_write: LARGEST_CHUNK.saturating_mul(3),
+            rows_in_flight: 16,
             bytes_per_read: 16 * 1_024 * 1_024,
-            writes_in_flight: 5,
+            transactions_with_grant: false,
             grant_lifetime: Duration::from_secs(24 * 3_600),
         }
     }
@@ -116,17 +119,31 @@ impl TableStore {
     /// What the machine plans with.
     pub fn profile(&self) -> Profile {
         let limits = &self.inner.limits;
+        let rows = if self.transacts() {
+            ROWS_OF_A_TRANSACTION
+        } else {
+            1
+        };
+        let writes = usize::from(limits.rows_in_flight)
+            .checked_div(rows)
+            .unwrap_or_default()
+            .clamp(1, 256);
         Profile {
             name: "aztable",
             largest_chunk: LARGEST_CHUNK,
-            bytes_per_write: limits.bytes_per_write.max(LARGEST_CHUNK),
+            bytes_per_write: LARGEST_CHUNK.saturating_mul(rows),
             bytes_per_read: limits.bytes_per_read.max(LARGEST_CHUNK),
-            writes_in_flight: limits.writes_in_flight.clamp(1, 256),
+            writes_in_flight: writes as u16,
             writes_before_rotation: None,
             releases_in_flight: 0,
             sequences: Some(ROWS),
             shortest_poll: Duration::from_millis(10),
         }
+    }
+
+    /// True when several rows are written at once.
+    fn transacts(&self) -> bool {
+        self.home().owns() || self.inner.limits.transactions_with_grant
     }
 
     /// The endpoint, without a credential in it.

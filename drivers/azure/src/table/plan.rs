@@ -171,7 +171,7 @@ fn insert(
     if bytes.is_empty() {
         return Err(refused("nothing to write"));
     }
-    let most = store.inner.limits.bytes_per_write.max(LARGEST_CHUNK);
+    let most = store.profile().bytes_per_write;
     if bytes.len() > most || chunks.iter().any(|chunk| *chunk as usize > LARGEST_CHUNK) {
         return Err(Failure::new(
             FailureKind::TooLarge,
@@ -192,7 +192,7 @@ fn insert(
         ));
     }
     Ok(Insert {
-        alone: session.writes_single_rows(),
+        alone: !store.transacts() || session.writes_single_rows(),
         session,
         sequence,
         chunks: chunks.into(),

@@ -66,20 +66,37 @@ fn listener() -> TableStore {
 }
 
 fn dialer() -> TableStore {
+    dialer_with(Limits::default())
+}
+
+fn dialer_with(limits: Limits) -> TableStore {
     TableStore::dialer(
         &Url::parse(ENDPOINT).unwrap(),
         sas("sp=a&tn=handshake"),
         sas("sp=r&tn=token"),
         Names::default(),
-        Limits::default(),
+        limits,
     )
     .unwrap()
 }
 
 fn dialing() -> TableSession {
+    dialing_with(Limits::default())
+}
+
+fn dialing_with(limits: Limits) -> TableSession {
     let (req, res) = (sas("sp=a&tn=req"), sas("sp=r&tn=res"));
     let grants = Some((req.expose(), res.expose()));
-    dialer().session(id(), Role::Dialer, grants).unwrap()
+    let store = dialer_with(limits);
+    store.session(id(), Role::Dialer, grants).unwrap()
+}
+
+/// A dialer that tries transactions.
+fn transacting() -> TableSession {
+    dialing_with(Limits {
+        transactions_with_grant: true,
+        ..Limits::default()
+    })
 }
 
 fn accepting() -> TableSession {

@@ -284,22 +284,28 @@ fn the_profile_is_the_wire_pages() {
     let profile = listener().profile();
     assert_eq!(profile.name, "aztable");
     assert_eq!(profile.largest_chunk, 983_040);
-    assert_eq!(profile.bytes_per_write, 2_949_120);
     assert_eq!(profile.sequences, Some(1_000_000_000));
     assert_eq!(profile.writes_before_rotation, None);
     assert_eq!(profile.releases_in_flight, 0);
-    for (asked, given) in [(0, 1), (16, 16), (257, 256)] {
-        let limits = Limits {
-            bytes_per_write: 1,
+    // 16 rows in flight: in threes with the account's key, one by one with a grant.
+    let written = |profile: Profile| (profile.bytes_per_write, profile.writes_in_flight);
+    assert_eq!(written(profile), (2_949_120, 5));
+    assert_eq!(written(dialer().profile()), (983_040, 16));
+    for (rows, transactions, wanted) in [
+        (0, false, (983_040, 1)),
+        (256, false, (983_040, 256)),
+        (257, false, (983_040, 256)),
+        (2, true, (2_949_120, 1)),
+        (256, true, (2_949_120, 85)),
+    ] {
+        let profile = dialer_with(Limits {
+            rows_in_flight: rows,
             bytes_per_read: 1,
-            writes_in_flight: asked,
+            transactions_with_grant: transactions,
             ..Limits::default()
-        };
-        let profile = listener_with(limits).profile();
-        assert_eq!(profile.writes_in_flight, given);
-        assert_eq!(
-            (profile.bytes_per_write, profile.bytes_per_read),
-            (983_040, 983_040)
-        );
+        })
+        .profile();
+        assert_eq!(profile.bytes_per_read, 983_040);
+        assert_eq!(written(profile), wanted);
     }
 }

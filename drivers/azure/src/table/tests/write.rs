@@ -162,6 +162,16 @@ fn several_chunks_go_in_one_transaction() {
 }
 
 #[test]
+fn under_a_grant_rows_go_one_by_one_unless_told_otherwise() {
+    let exchange = begin(&dialing(), &first_try(write(0, &[A.0, B.0])));
+    let (lines, result) = play(exchange, vec![ok(204), ok(204)]);
+    assert!(lines.iter().all(|line| !line.contains("$batch")));
+    assert_eq!(result, Ok(Reply::Done));
+    let exchange = begin(&transacting(), &first_try(write(0, &[A.0, B.0])));
+    assert!(line(&exchange).starts_with("POST /acc/$batch?SP=a&tn=req&SIG "));
+}
+
+#[test]
 fn a_refused_transaction_becomes_single_rows_from_then_on() {
     for refusal in [
         denied("AuthorizationFailure"),
@@ -170,7 +180,7 @@ fn a_refused_transaction_becomes_single_rows_from_then_on() {
         code(413, "RequestBodyTooLarge"),
         code(501, "NotImplemented"),
     ] {
-        let session = dialing();
+        let session = transacting();
         let exchange = begin(&session, &first_try(write(0, &[A.0, B.0])));
         let (lines, result) = play(exchange, vec![refusal, ok(204), ok(204)]);
         assert!(lines[0].starts_with("POST /acc/$batch?SP=a&tn=req&SIG "));
@@ -187,7 +197,7 @@ fn a_refused_transaction_becomes_single_rows_from_then_on() {
 
 #[test]
 fn trap_11_what_refuses_the_single_row_too_is_told() {
-    let exchange = begin(&dialing(), &first_try(write(0, &[A.0, B.0])));
+    let exchange = begin(&transacting(), &first_try(write(0, &[A.0, B.0])));
     let denied = || denied("AuthorizationFailure");
     let result = play(exchange, vec![denied(), denied()]).1;
     let failure = result.unwrap_err();
@@ -250,28 +260,26 @@ fn a_row_that_exists_fails_a_first_transaction_as_a_conflict() {
 
 #[test]
 fn no_transaction_is_larger_than_4_mib_or_100_rows() {
-    let limits = Limits {
-        bytes_per_write: 8 * 983_040,
-        ..Limits::default()
-    };
-    let store = listener_with(limits);
-    let session = store.session(id(), Role::Listener, None).unwrap();
+    let session = accepting();
     let chunk = vec![0; 983_040];
-    let chunks = [&*chunk; 7];
-    let mut exchange = begin(&session, &first_try(write(0, &chunks)));
-    let mut rows = Vec::new();
-    while let Step::Send(request) = exchange.step() {
-        let body = body(&request);
-        assert!(body.len() <= 4_194_304, "{}", body.len());
-        let count = body.matches("\"RowKey\":").count();
-        rows.push(count);
-        exchange.handle(match count {
-            1 => ok(204),
-            _ => transaction(&vec![STORED; count]),
-        });
-    }
-    assert_eq!(rows, [3, 3, 1]);
+    let mut exchange = begin(&session, &first_try(write(0, &[&*chunk; 3])));
+    let body_length = body(&sent(&exchange)).len();
+    assert!(
+        (3_932_160..=4_194_304).contains(&body_length),
+        "{body_length}"
+    );
+    exchange.handle(transaction(&[STORED; 3]));
     assert_eq!(over(&exchange), Ok(Reply::Done));
+    // The limit is the body's, not the chunks'.
+    for (lengths, rows) in [
+        (vec![983_040; 4], 3),
+        (vec![20, 983_040, 983_040, 983_040], 4),
+        (vec![983_040], 1),
+        (vec![20; 101], 100),
+        (vec![], 0),
+    ] {
+        assert_eq!(batch::rows_in_one(&lengths), rows);
+    }
 
     let small = [A.0; 250];
     let mut exchange = begin(&session, &first_try(write(0, &small)));
