@@ -1,12 +1,14 @@
 //! The table carrier: two bootstrap tables, and per session a table for each direction, one row per
 //! chunk (wire page `aznet`, aztable).
 
+mod answers;
 mod batch;
 mod exchange;
 mod plan;
 mod rows;
 mod run;
 mod session;
+mod sweep;
 mod task;
 #[cfg(test)]
 mod tests;

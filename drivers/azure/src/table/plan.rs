@@ -1,6 +1,7 @@
 //! Operations, checked, and turned into their first step.
 
 use super::session::{Side, TableSession};
+use super::sweep::{MOST_TABLES, Sweep};
 use super::task::{Insert, Query, Task};
 use super::wire::Cursor;
 use super::{LARGEST_CHUNK, TableStore};
@@ -114,8 +115,23 @@ pub(super) fn plan(
             owner()?;
             store.removal(*id, Side::Req)
         }
-        Operation::ListSessions { .. } | Operation::SessionAge { .. } => {
-            return Err(refused("clean-up does not reach tables yet"));
+        Operation::ListSessions { after, limit } => {
+            owner()?;
+            if *limit == 0 || after.as_ref().is_some_and(|a| a.len() > LONGEST_CURSOR) {
+                return Err(refused("a page of no entries, or after an impossible one"));
+            }
+            Task::Sweep(Sweep::List {
+                after: after.clone(),
+                limit: (*limit).min(MOST_TABLES),
+            })
+        }
+        Operation::SessionAge { id } => {
+            owner()?;
+            Task::Sweep(Sweep::Made {
+                id: *id,
+                side: Side::Req,
+                newest: None,
+            })
         }
         Operation::SweepSession { id } => {
             owner()?;

@@ -3,6 +3,7 @@
 use super::TableStore;
 use super::batch;
 use super::session::{Side, TableSession};
+use super::sweep::Sweep;
 use super::wire::{Cursor, Target};
 use crate::failure::Shown;
 use crate::home::Room;
@@ -152,6 +153,8 @@ pub(super) enum Task {
     },
     Insert(Insert),
     Read(Query),
+    /// Clean-up of what others left.
+    Sweep(Sweep),
     Done(Result<Reply, Failure>),
 }
 
@@ -167,7 +170,8 @@ impl Task {
                 name = self.side().table(id);
                 &name
             }
-            Room::Account => return None,
+            // Whose own resource is the list of tables.
+            Room::Account => "Tables",
         };
         let target = Target {
             endpoint: store.endpoint(),
@@ -203,6 +207,7 @@ impl Task {
                 let from = table::key(query.next).ok()?;
                 target.rows(&from, query.rows, query.after.as_ref())
             }
+            Self::Sweep(sweep) => sweep.request(&target)?,
             Self::Done(_) => return None,
         })
     }
@@ -230,6 +235,10 @@ impl Task {
                 Room::Session(session.id_ref(), session.writing())
             }
             Self::Read(Query { session, .. }) => Room::Session(session.id_ref(), session.reading()),
+            Self::Sweep(sweep) => match sweep.table() {
+                Some((id, _)) => Room::Session(id, None),
+                None => Room::Account,
+            },
             Self::Done(_) => return None,
         })
     }
@@ -245,6 +254,7 @@ impl Task {
             | Self::DeleteTable { side, .. } => *side,
             Self::Insert(Insert { session, .. }) => session.side(Direction::Outbound),
             Self::Read(Query { session, .. }) => session.side(Direction::Inbound),
+            Self::Sweep(sweep) => sweep.table().map_or(Side::Req, |(_, side)| side),
             _ => Side::Req,
         }
     }
@@ -267,6 +277,7 @@ impl Task {
                 | Self::CheckEmpty { .. }
                 | Self::CheckOurs { .. }
                 | Self::Read(_)
+                | Self::Sweep(_)
                 | Self::Done(_)
         )
     }
@@ -318,6 +329,10 @@ impl Task {
             Self::Read(Query { session, .. }) => {
                 format!("reading table {}", self.side().table(session.id_ref()))
             }
+            Self::Sweep(sweep) => match sweep.table() {
+                Some((id, side)) => format!("looking at table {}", side.table(id)),
+                None => "listing tables".to_owned(),
+            },
             Self::Done(_) => "nothing".to_owned(),
         };
         format!("{what} at {}", store.endpoint())

@@ -225,6 +225,35 @@ impl Target<'_> {
         self.request(Method::Get, &resource, &[("$select", "Mark")])
     }
 
+    /// The same, with the times at which it was made.
+    pub(super) fn dated_mark(&self) -> Request {
+        let resource = self.entity(OURS.0, OURS.1);
+        let query = [("$select", "Mark,Created,Timestamp")];
+        self.request(Method::Get, &resource, &query)
+    }
+
+    /// Query Tables: a page of those whose names begin as a session's.
+    pub(super) fn tables(&self, top: u16, after: Option<&str>) -> Request {
+        let top = top.to_string();
+        let filter = "TableName ge 'req' and TableName lt 'ret'";
+        let mut query = vec![("$filter", filter), ("$top", &*top)];
+        if let Some(after) = after {
+            query.push(("NextTableName", after));
+        }
+        self.request(Method::Get, "Tables", &query)
+    }
+
+    /// Query Entities: key and time of the first row of a stream that does not come before this
+    /// one.
+    pub(super) fn time_of_row(&self, from: &str) -> Request {
+        let filter = format!(
+            "PartitionKey eq {} and RowKey ge {}",
+            quoted(STREAM),
+            quoted(from)
+        );
+        self.query(&filter, 1, "RowKey,Timestamp", None)
+    }
+
     /// Query Entities: any one row, to see whether there is one.
     pub(super) fn any(&self) -> Request {
         let query = [("$top", "1"), ("$select", "RowKey")];

@@ -9,6 +9,7 @@ mod failures;
 mod listing;
 mod read;
 mod session;
+mod sweep;
 mod write;
 
 use super::*;
