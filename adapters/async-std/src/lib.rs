@@ -44,6 +44,7 @@
 //! that are on async-std already can use this crate; a new one is better off with
 //! `stillwire-smol`.
 
+pub mod asoc;
 #[cfg(feature = "azure")]
 mod http;
 mod runtime;

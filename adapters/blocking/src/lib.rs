@@ -38,6 +38,7 @@
 //! The machines, the pump and the loop around them are those of every adapter; a task is a thread
 //! here, and a request that blocks is on another one. [`Threads`] says how many there are.
 
+pub mod asoc;
 mod bell;
 #[cfg(feature = "azure")]
 mod carrier;

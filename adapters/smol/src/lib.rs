@@ -40,6 +40,7 @@
 //!
 //! Tasks run on smol's global executor, which has one thread unless `SMOL_THREADS` says more.
 
+pub mod asoc;
 #[cfg(feature = "azure")]
 mod http;
 mod runtime;

@@ -223,7 +223,13 @@ mod tests {
         let row = |index| (index < 2).then_some(Value::Text("AQI="));
         assert_eq!(join(row, &mut out), Ok(4));
         assert_eq!(out, [7, 1, 2, 1, 2]);
-        let bad = |index| Some(if index == 0 { Value::Text("AQI=") } else { Value::Other });
+        let bad = |index| {
+            Some(if index == 0 {
+                Value::Text("AQI=")
+            } else {
+                Value::Other
+            })
+        };
         assert_eq!(class(join(bad, &mut out)), Some(Class::Encoding));
         let broken = |index| Some(Value::Text(if index == 0 { "AQI=" } else { "A" }));
         assert_eq!(class(join(broken, &mut out)), Some(Class::Encoding));
