@@ -14,6 +14,7 @@
 //! | what the application holds | [`Dialer`], [`Listener`], [`Connection`] and its halves |
 //! | who performs a machine's requests | [`Carrier`], [`Perform`] |
 //! | the world | [`Platform`], [`Runtime`] |
+//! | protocols that ride a byte stream | [`secure`] |
 #![cfg_attr(
     not(feature = "azure"),
     allow(
@@ -34,6 +35,7 @@ mod listener;
 mod local;
 mod platform;
 mod runtime;
+pub mod secure;
 mod store;
 mod sweep;
 mod ticket;

@@ -43,6 +43,7 @@
 
 mod error;
 mod pump;
+mod streamed;
 mod wakers;
 
 pub use error::{io_error, source_of};

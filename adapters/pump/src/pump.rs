@@ -19,7 +19,8 @@ const BUDGET: u32 = 32;
 pub enum Action<E> {
     /// Perform this request and report it with [`Pump::complete`]; ask for more meanwhile.
     Perform(Request),
-    /// Send these bytes on the ordered stream (no protocol over storage ever asks for it).
+    /// Send these bytes on the ordered stream, and say so with [`Pump::transmitted`] (no protocol
+    /// over storage ever asks for it).
     Transmit(Bytes),
     /// Tell the application.
     Event(E),
@@ -31,11 +32,13 @@ pub enum Action<E> {
 
 /// What a machine allows right now.
 #[derive(Clone, Copy)]
-struct Ready {
-    readable: bool,
-    writable: bool,
-    flushed: bool,
-    finished: bool,
+pub(crate) struct Ready {
+    pub(crate) readable: bool,
+    pub(crate) receivable: bool,
+    pub(crate) established: bool,
+    pub(crate) writable: bool,
+    pub(crate) flushed: bool,
+    pub(crate) finished: bool,
 }
 
 /// A machine behind a mutex, with the wakers of everybody who waits for it.
@@ -49,13 +52,17 @@ pub struct Pump<M: Machine> {
     ready: Box<dyn Fn(&M) -> Ready + Send + Sync>,
 }
 
-struct State<M> {
-    machine: M,
-    waiting: Waiting,
+pub(crate) struct State<M> {
+    pub(crate) machine: M,
+    pub(crate) waiting: Waiting,
     deadline: Option<Instant>,
-    spent: u32,
-    closing: bool,
-    ended: bool,
+    pub(crate) spent: u32,
+    pub(crate) closing: bool,
+    pub(crate) ended: bool,
+    /// Bytes that the driver has and the carrier has not.
+    pub(crate) in_transit: bool,
+    /// The application has gone.
+    pub(crate) abandoned: bool,
 }
 
 impl<M: Machine + 'static> Pump<M> {
@@ -64,13 +71,15 @@ impl<M: Machine + 'static> Pump<M> {
     pub fn with_end(machine: M, is_finished: fn(&M) -> bool) -> Self {
         Self::over(machine, move |machine| Ready {
             readable: true,
+            receivable: true,
+            established: true,
             writable: true,
             flushed: true,
             finished: is_finished(machine),
         })
     }
 
-    fn over(machine: M, ready: impl Fn(&M) -> Ready + Send + Sync + 'static) -> Self {
+    pub(crate) fn over(machine: M, ready: impl Fn(&M) -> Ready + Send + Sync + 'static) -> Self {
         let state = State {
             machine,
             waiting: Waiting::default(),
@@ -78,6 +87,8 @@ impl<M: Machine + 'static> Pump<M> {
             spent: 0,
             closing: false,
             ended: false,
+            in_transit: false,
+            abandoned: false,
         };
         Self {
             state: Mutex::new(state),
@@ -85,20 +96,22 @@ impl<M: Machine + 'static> Pump<M> {
         }
     }
 
-    fn lock(&self) -> MutexGuard<'_, State<M>> {
+    pub(crate) fn lock(&self) -> MutexGuard<'_, State<M>> {
         // A machine never panics; should one, its state is no worse than after an error.
         self.state.lock().unwrap_or_else(PoisonError::into_inner)
     }
 
     /// Takes out the application's wakers that the machine's present state concerns.
-    fn due(&self, state: &mut State<M>) -> Due {
+    pub(crate) fn due(&self, state: &mut State<M>) -> Due {
         let ready = (self.ready)(&state.machine);
-        let ended = state.ended;
+        let (ended, in_transit) = (state.ended, state.in_transit);
         let over = ready.finished || ended;
         state.waiting.due(|until| match until {
             Until::Readable => over || ready.readable,
+            Until::Receivable => over || ready.receivable,
+            Until::Established => over || ready.established,
             Until::Writable => over || ready.writable,
-            Until::Flushed => over || ready.flushed,
+            Until::Flushed => over || (ready.flushed && !in_transit),
             Until::Ended => ended,
         })
     }
@@ -124,7 +137,10 @@ impl<M: Machine + 'static> Pump<M> {
         }
         let mut forget = None;
         let action = match state.machine.poll(now) {
-            Output::Transmit(bytes) => Action::Transmit(bytes),
+            Output::Transmit(bytes) => {
+                state.in_transit = true;
+                Action::Transmit(bytes)
+            }
             Output::Store(request) => Action::Perform(request),
             Output::Event(event) => Action::Event(event),
             Output::Wait(_) if (self.ready)(&state.machine).finished => Action::Finished,
@@ -168,7 +184,7 @@ impl<M: Machine + 'static> Pump<M> {
         result
     }
 
-    fn after_call(&self, mut state: MutexGuard<'_, State<M>>) {
+    pub(crate) fn after_call(&self, mut state: MutexGuard<'_, State<M>>) {
         let mut due = self.due(&mut state);
         due.driver = state.waiting.driver.take();
         drop(state);
@@ -206,6 +222,8 @@ impl<M: Channel + 'static> Pump<M> {
             let failed = machine.error().is_some();
             Ready {
                 readable: failed || machine.is_readable(),
+                receivable: true,
+                established: true,
                 writable: failed || machine.is_writable(),
                 flushed: failed || machine.is_flushed(),
                 finished: machine.is_finished(),
@@ -215,7 +233,7 @@ impl<M: Channel + 'static> Pump<M> {
 
     /// Wakes the driver only when there is something new for it: most bytes of a busy stream
     /// just gather.
-    fn after_stream_call(&self, mut state: MutexGuard<'_, State<M>>) {
+    pub(crate) fn after_stream_call(&self, mut state: MutexGuard<'_, State<M>>) {
         if state.machine.has_output() {
             self.after_call(state);
         } else {
@@ -259,8 +277,8 @@ impl<M: Channel + 'static> Pump<M> {
         data: &[u8],
     ) -> Poll<io::Result<usize>> {
         let mut state = self.lock();
-        if state.closing {
-            return Poll::Ready(Err(io::ErrorKind::BrokenPipe.into()));
+        if let Some(error) = refusal(&state) {
+            return Poll::Ready(Err(error));
         }
         let result = match state.machine.write(now, data) {
             Ok(0) if !data.is_empty() => return pending(state, cx, Until::Writable),
@@ -311,14 +329,26 @@ fn flush<M: Channel>(
     if let Some(error) = state.machine.error() {
         return Poll::Ready(Err(io_error(error.clone())));
     }
-    if state.machine.is_flushed() {
+    if state.machine.is_flushed() && !state.in_transit {
         return Poll::Ready(Ok(()));
     }
     pending(state, cx, Until::Flushed)
 }
 
+/// Why nothing can be written now, before the machine is asked.
+pub(crate) fn refusal<M: Channel>(state: &State<M>) -> Option<io::Error> {
+    if state.closing {
+        return Some(io::ErrorKind::BrokenPipe.into());
+    }
+    // Nobody would carry it.
+    state.ended.then(|| {
+        let error = state.machine.error().cloned();
+        io_error(error.unwrap_or(Error::Closed))
+    })
+}
+
 /// Waits, unless nobody is left who could end the wait.
-fn pending<M: Channel, T>(
+pub(crate) fn pending<M: Channel, T>(
     mut state: MutexGuard<'_, State<M>>,
     cx: &mut Context<'_>,
     until: Until,

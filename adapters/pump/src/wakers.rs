@@ -6,6 +6,10 @@ use std::task::Waker;
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub(crate) enum Until {
     Readable,
+    /// A whole message is there.
+    Receivable,
+    /// The handshake is done.
+    Established,
     Writable,
     Flushed,
     Ended,
@@ -15,7 +19,8 @@ pub(crate) enum Until {
 #[derive(Debug, Default)]
 pub(crate) struct Waiting {
     pub(crate) driver: Option<Waker>,
-    reader: Option<Waker>,
+    /// The reading side waits for one of three things at a time.
+    reader: Option<(Waker, Until)>,
     /// The writing side waits for one of two things at a time.
     writer: Option<(Waker, Until)>,
     ender: Option<Waker>,
@@ -33,27 +38,25 @@ impl Waiting {
     /// Keeps a waker; gives back the one it displaces, to be dropped outside the lock.
     pub(crate) fn register(&mut self, until: Until, waker: &Waker) -> Option<Waker> {
         match until {
-            Until::Readable => register(&mut self.reader, waker),
             Until::Ended => register(&mut self.ender, waker),
-            Until::Writable | Until::Flushed => match &mut self.writer {
-                Some((old, what)) if old.will_wake(waker) => {
-                    *what = until;
-                    None
-                }
-                slot => slot.replace((waker.clone(), until)).map(|(old, _)| old),
-            },
+            Until::Readable | Until::Receivable | Until::Established => {
+                register_for(&mut self.reader, until, waker)
+            }
+            Until::Writable | Until::Flushed => register_for(&mut self.writer, until, waker),
         }
     }
 
     /// Takes out the application's wakers whose wait is over.
     pub(crate) fn due(&mut self, over: impl Fn(Until) -> bool) -> Due {
+        let take = |slot: &mut Option<(Waker, Until)>| {
+            let due = slot.take_if(|(_, until)| over(*until));
+            due.map(|(waker, _)| waker)
+        };
         Due {
             driver: None,
             application: [
-                self.reader.take_if(|_| over(Until::Readable)),
-                self.writer
-                    .take_if(|(_, until)| over(*until))
-                    .map(|(waker, _)| waker),
+                take(&mut self.reader),
+                take(&mut self.writer),
                 self.ender.take_if(|_| over(Until::Ended)),
             ],
         }
@@ -75,5 +78,16 @@ pub(crate) fn register(slot: &mut Option<Waker>, waker: &Waker) -> Option<Waker>
     match slot {
         Some(old) if old.will_wake(waker) => None,
         _ => slot.replace(waker.clone()),
+    }
+}
+
+/// As [`register`], for a slot that says what its waker waits for.
+fn register_for(slot: &mut Option<(Waker, Until)>, until: Until, waker: &Waker) -> Option<Waker> {
+    match slot {
+        Some((old, what)) if old.will_wake(waker) => {
+            *what = until;
+            None
+        }
+        slot => slot.replace((waker.clone(), until)).map(|(old, _)| old),
     }
 }

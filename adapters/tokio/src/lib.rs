@@ -40,11 +40,13 @@ pub mod asoc;
 #[cfg(feature = "azure")]
 mod http;
 mod runtime;
+mod secure;
 mod stream;
 
 #[cfg(feature = "azure")]
 pub use http::http_client;
 pub use runtime::TokioRuntime;
+pub use secure::{MessageReceiver, MessageSender, SecureReader, SecureStream, SecureWriter};
 pub use stillwire_core::store::{Failure, FailureKind};
 pub use stillwire_futures::{
     AddressError, Class, Config, ConnectionId, Driver, Error, ListenerMonitor, ListenerStats,
