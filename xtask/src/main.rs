@@ -12,6 +12,7 @@ mod process;
 mod python;
 mod steps;
 mod summary;
+mod ziti;
 
 use std::process::ExitCode;
 
@@ -22,6 +23,7 @@ usage: cargo xtask COMMAND
   azurite                 start the pinned emulator and print its addresses, until Ctrl-C
   bench aznet [--only ROW]... [--side go|stillwire] [--rounds N]
                           Go to Go and Stillwire to Stillwire on the same work, as a table
+  bench ziti              libsodium and Stillwire on messages of 64 KiB
   mutants [--only NAME]... [--seeds N]
                           known-bad variants of the core, each to be caught by the simulator
 ";
@@ -37,6 +39,7 @@ fn main() -> ExitCode {
         ["test", rest @ ..] => steps::test(rest),
         ["azurite"] => azurite::serve(),
         ["bench", "aznet", rest @ ..] => bench::aznet(rest),
+        ["bench", "ziti"] => ziti::bench(),
         ["mutants", rest @ ..] => mutants::run(rest),
         ["help" | "--help" | "-h"] => {
             print!("{USAGE}");

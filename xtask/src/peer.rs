@@ -1,4 +1,4 @@
-//! The Go side of the interoperability tests, built from `conformance/peers/aznet`.
+//! The Go side of the interoperability tests, built from `conformance/peers`.
 
 use std::path::PathBuf;
 use std::process::Command;
@@ -13,9 +13,14 @@ pub(crate) fn unavailable() -> Option<&'static str> {
 
 /// Builds the program and says where it is.
 pub(crate) fn build() -> Result<PathBuf, Problem> {
-    let program = house::target().join("peers/aznet-peer");
+    program("aznet", "aznet-peer")
+}
+
+/// Builds the program of a folder in `conformance/peers` and says where it is.
+pub(crate) fn program(folder: &str, name: &str) -> Result<PathBuf, Problem> {
+    let program = house::target().join("peers").join(name);
     let mut go = Command::new("go");
-    go.current_dir(house::root().join("conformance/peers/aznet"))
+    go.current_dir(house::root().join("conformance/peers").join(folder))
         .args(["build", "-buildvcs=false", "-trimpath", "-o"])
         .arg(&program)
         .arg(".");

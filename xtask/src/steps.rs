@@ -8,7 +8,7 @@ use std::time::Duration;
 
 use crate::azurite::Azurite;
 use crate::summary::{Counts, Summary, Verdict};
-use crate::{Problem, azurite, commonware, house, limits, options, peer, process, python};
+use crate::{Problem, azurite, commonware, house, limits, options, peer, process, python, ziti};
 
 /// Longer than any step takes from a clean clone on two cores; a step that hangs is
 /// ended then, and the others still run.
@@ -281,6 +281,9 @@ impl World {
 }
 
 fn peers(world: &World) -> Verdict {
+    for (name, place) in ziti::environment() {
+        println!("{name} is {place}");
+    }
     match world.services() {
         Ok((azurite, go)) => {
             println!("Azurite at {}", azurite.blob());
@@ -301,12 +304,14 @@ fn interop(world: &World) -> Verdict {
             let mut environment = azurite.environment();
             environment.push(("STILLWIRE_GO_AZNET", go.display().to_string()));
             environment.extend(asoc());
+            environment.extend(ziti::environment());
             tests_of(&Target::is_interop, &environment)
         }
         Err(Verdictless::Unavailable(why) | Verdictless::Broken(why)) => {
             // The command line's tests need no services, save for a few that say so.
             println!("without services ({why}): what needs none runs");
-            let environment: Vec<_> = asoc().into_iter().collect();
+            let mut environment: Vec<_> = asoc().into_iter().collect();
+            environment.extend(ziti::environment());
             tests_of(&Target::is_interop, &environment)
         }
     }
