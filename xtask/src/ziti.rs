@@ -5,7 +5,7 @@ use std::path::PathBuf;
 use std::process::Command;
 use std::time::Duration;
 
-use crate::{Problem, house, peer, process};
+use crate::{Problem, house, peer, process, python};
 
 const LIMIT: Duration = Duration::from_secs(300);
 
@@ -31,36 +31,10 @@ fn go() -> Result<PathBuf, Problem> {
     peer::program("ziti", "ziti-peer")
 }
 
-/// A Python that has PyNaCl; the environment is made once.
-pub(crate) fn libsodium() -> Result<PathBuf, Problem> {
-    let folder = house::target().join("peers/pynacl");
-    let python = folder.join("bin/python");
-    let has_it = || {
-        let mut ask = Command::new(&python);
-        process::captured(ask.args(["-c", "import nacl.bindings"])).is_ok()
-    };
-    if has_it() {
-        return Ok(python);
-    }
-    if !house::has("python3", "--version") {
-        return Err("python3 is not installed".into());
-    }
-    let step = |command: &mut Command| {
-        let status = process::shown(command, LIMIT, |_| {})?;
-        let failed = || format!("PyNaCl could not be installed: {status}");
-        status.success().then_some(()).ok_or_else(failed)
-    };
-    let mut venv = Command::new("python3");
-    step(venv.args(["-m", "venv", "--clear"]).arg(&folder))?;
-    let list = house::root().join("conformance/peers/ziti/requirements.txt");
-    let mut pip = Command::new(&python);
-    pip.args(["-m", "pip", "install", "--quiet", "--requirement"]);
-    step(pip.arg(list))?;
-    if has_it() {
-        Ok(python)
-    } else {
-        Err("PyNaCl was installed and cannot be imported".into())
-    }
+/// A Python that has PyNaCl.
+fn libsodium() -> Result<PathBuf, Problem> {
+    let list = "conformance/peers/ziti/requirements.txt";
+    python::with("pynacl", "nacl.bindings", &["--requirement", list])
 }
 
 /// `cargo xtask bench ziti`: libsodium and our own, in turn, on messages of 64 KiB.
