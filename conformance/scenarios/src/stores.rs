@@ -23,6 +23,10 @@ pub struct Store {
     pub shared: bool,
     /// Its tickets expire.
     pub expires: bool,
+    /// Bytes that are many here, and still quick.
+    pub many: usize,
+    /// Bytes of one read at the most.
+    pub one_read: usize,
 }
 
 /// One test's place in a store.
@@ -41,6 +45,8 @@ pub static memory: Store = Store {
     open: || Ok(Place::at("memory:".to_owned(), Options::default())),
     shared: false,
     expires: false,
+    many: 20_000_000,
+    one_read: 16 << 20,
 };
 
 /// A directory.
@@ -57,11 +63,13 @@ pub static directory: Store = Store {
     },
     shared: true,
     expires: false,
+    many: 20_000_000,
+    one_read: 16 << 20,
 };
 
 /// Azure's, over the emulator.
 macro_rules! azure {
-    ($($name:ident: $variable:literal),* $(,)?) => {$(
+    ($($name:ident: $variable:literal, $many:literal, $one_read:expr;)*) => {$(
         #[doc = concat!("Azure, over the emulator at `", $variable, "`.")]
         #[allow(non_upper_case_globals, reason = "the name of a module in the grid")]
         pub static $name: Store = Store {
@@ -69,12 +77,15 @@ macro_rules! azure {
             open: || emulator(stringify!($name), $variable),
             shared: true,
             expires: true,
+            many: $many,
+            one_read: $one_read,
         };
     )*};
 }
 
 azure! {
-    azblob: "STILLWIRE_AZURITE_BLOB",
+    azblob: "STILLWIRE_AZURITE_BLOB", 20_000_000, 16 << 20;
+    aztable: "STILLWIRE_AZURITE_TABLE", 20_000_000, 16 << 20;
 }
 
 impl Place {

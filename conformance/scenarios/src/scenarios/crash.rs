@@ -21,7 +21,8 @@ pub fn peer_crash(ground: &Ground, place: &Place) {
         return;
     }
     let impatient = Config {
-        idle_timeout: Duration::from_secs(3),
+        // Longer than a busy machine takes to move those bytes.
+        idle_timeout: Duration::from_secs(8),
         ping_interval: Duration::from_secs(1),
         ..config()
     };

@@ -46,7 +46,7 @@ pub fn echo(ground: &Ground, place: &Place) {
 pub fn large(ground: &Ground, place: &Place) {
     let (_listener, dialed, accepted) = ground.pair(place, config());
     let serving = thread::spawn(move || bytes::echo(accepted));
-    let data = pattern(3, 20_000_000);
+    let data = pattern(3, ground.store.many);
     let (back, mut write) = exchange(dialed, data.clone());
     assert_same(&back, &data);
     let (_, mut served) = serving.join().expect("the echo");
@@ -80,7 +80,7 @@ pub fn slow_reader(ground: &Ground, place: &Place) {
         ..config()
     };
     let (_listener, mut dialed, mut accepted) = ground.pair(place, small);
-    let data = pattern(5, 40 << 20);
+    let data = pattern(5, 2 * ground.store.one_read + (1 << 20));
     dialed.write.write_all(&data).expect("writing");
     dialed.write.close_write().expect("ending");
     // Something comes, and then no more.
@@ -89,7 +89,7 @@ pub fn slow_reader(ground: &Ground, place: &Place) {
     }
     thread::sleep(Duration::from_millis(500));
     let received = accepted.read.stats().bytes_received;
-    let most = (64 << 10) + (16 << 20);
+    let most = ((64 << 10) + ground.store.one_read) as u64;
     assert!(
         received <= most,
         "{received} bytes held, {most} are the buffer and one read"
@@ -113,7 +113,7 @@ pub fn cancel(ground: &Ground, place: &Place) {
         assert!(read.is_none(), "nothing was written: {read:?}");
     }
     let moment = Duration::from_millis(1);
-    let data = pattern(6, 11_000_000);
+    let data = pattern(6, ground.store.many / 2);
     let copy = data.clone();
     let mut write = dialed.write;
     let writing = thread::spawn(move || {

@@ -7,7 +7,7 @@ use stillwire_scenarios::go::{self, Go, number};
 use stillwire_scenarios::{Adapter, Place, Store, adapters, stores};
 use stillwire_tokio::Config;
 
-const SERVICES: [&Store; 1] = [&stores::azblob];
+const SERVICES: [&Store; 2] = [&stores::azblob, &stores::aztable];
 const ECHO: usize = 5_000_000;
 const ONE_WAY: usize = 1_000_000;
 
