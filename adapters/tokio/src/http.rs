@@ -15,7 +15,7 @@ const IDLE_TIME: Duration = Duration::from_secs(4);
 const CONNECT_TIMEOUT: Duration = Duration::from_secs(20);
 const KEEP_ALIVE: Duration = Duration::from_secs(30);
 
-/// An HTTP client as Stillwire wants it: HTTP/1.1 or 2 over rustls and the system's roots, no
+/// An HTTP client as Stillwire wants it: HTTP/1.1 over rustls and the system's roots, no
 /// redirects, no decompression, `HTTPS_PROXY`, `NO_PROXY` and `SSL_CERT_FILE` honoured.
 ///
 /// # Errors
