@@ -13,7 +13,7 @@ use stillwire_futures::{Error, Runtime};
 pub use stillwire_futures::asoc::{
     ApiKey, AuditEvent, AuditKind, AuditSink, Config, Connection, Counters, Established, Identity,
     KeyId, Node, NodeConfig, NodeEvent, NodeId, Options, Peer, Profile, ReceiveStream, SendStream,
-    Suite, Wrap,
+    Suite, Wrap, Wrapped,
 };
 
 type BoxFuture<'a, T> = Pin<Box<dyn Future<Output = T> + Send + 'a>>;

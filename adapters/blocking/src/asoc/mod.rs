@@ -19,7 +19,7 @@ use stillwire_futures::{Error, asoc};
 pub use net::BlockingNet;
 pub use stillwire_futures::asoc::{
     ApiKey, AuditEvent, AuditKind, AuditSink, Config, Counters, Established, Identity, KeyId,
-    NodeConfig, NodeEvent, NodeId, Options, Peer, Profile, Suite, Wrap,
+    NodeConfig, NodeEvent, NodeId, Options, Peer, Profile, Suite, Wrap, Wrapped,
 };
 
 /// A node of a cluster; see [`asoc::Node`].

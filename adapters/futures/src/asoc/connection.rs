@@ -1,7 +1,7 @@
 //! A connection as the application holds it.
 
 use super::driver::Driver;
-use super::net::Net;
+use super::net::{Net, Wrapped};
 use super::shared::Shared;
 use super::streams::{ReceiveStream, SendStream};
 use crate::runtime::Runtime;
@@ -40,6 +40,11 @@ impl Connection {
     /// (trap 4).
     pub fn peer(&self) -> Option<NodeId> {
         self.established.peer
+    }
+
+    /// Whom the peer's certificate names, with TLS.
+    pub fn certified(&self) -> Option<NodeId> {
+        self.shared.lock().certified
     }
 
     /// The finished handshake.
@@ -206,7 +211,9 @@ pub async fn connect(
     let timeout = runtime.sleep(config.handshake_timeout);
     let dial = async {
         let socket = net.connect(to).await.map_err(unreachable)?;
-        let Some(wrap) = wrap else { return Ok(socket) };
+        let Some(wrap) = wrap else {
+            return Ok(Wrapped::from(socket));
+        };
         wrap.client(socket, to).await.map_err(|error| {
             let detail = format!("TLS with {to} failed: {error}; is its certificate in order?");
             Error::Store(Failure::new(FailureKind::Tls, detail))
@@ -221,6 +228,8 @@ pub async fn connect(
     let fresh = Fresh::draw(&mut rng, super::node::wall_clock());
     let machine = Machine::client(config, identity, fresh, runtime.now())?;
     let shared = Arc::new(Shared::new(machine, RECEIVE_BUFFER));
+    let Wrapped { socket, peer } = socket;
+    shared.lock().certified = peer;
     let (run, link) = (Arc::clone(&runtime), Arc::clone(&shared));
     runtime.spawn(Driver::new(run, link, socket, None, send_timeout).boxed());
     let opening = Opening(Some(Arc::clone(&shared)));

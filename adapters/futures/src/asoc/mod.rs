@@ -19,7 +19,7 @@ mod shared;
 mod streams;
 
 pub use connection::{Connection, connect};
-pub use net::{Acceptor, Datagrams, Net, Socket, Wrap};
+pub use net::{Acceptor, Datagrams, Net, Socket, Wrap, Wrapped};
 pub use node::{AuditSink, Node, Options};
 pub use stillwire_core::asoc::{
     ApiKey, AuditEvent, AuditKind, Config, Counters, Established, Identity, KeyId, NodeConfig,

@@ -5,6 +5,7 @@ use futures_util::future::BoxFuture;
 use std::io;
 use std::net::SocketAddr;
 use std::sync::Arc;
+use stillwire_core::asoc::NodeId;
 
 /// An ordered byte stream: a TCP connection, plain or wrapped in TLS. Vectored writes spare a copy.
 pub trait Socket: AsyncRead + AsyncWrite + Send + Unpin {}
@@ -47,6 +48,20 @@ pub trait Net: Send + Sync + 'static {
     fn bind(&self, at: SocketAddr) -> BoxFuture<'static, io::Result<Arc<dyn Datagrams>>>;
 }
 
+/// A socket with something put around it.
+pub struct Wrapped {
+    /// The socket to use from now on.
+    pub socket: Box<dyn Socket>,
+    /// Whom the peer has been verified to be, if it has: the UUID in its certificate.
+    pub peer: Option<NodeId>,
+}
+
+impl From<Box<dyn Socket>> for Wrapped {
+    fn from(socket: Box<dyn Socket>) -> Self {
+        Self { socket, peer: None }
+    }
+}
+
 /// What is put around a socket before ASoc speaks over it: TLS.
 pub trait Wrap: Send + Sync + 'static {
     /// Around a socket that was dialed.
@@ -54,8 +69,8 @@ pub trait Wrap: Send + Sync + 'static {
         &self,
         socket: Box<dyn Socket>,
         to: SocketAddr,
-    ) -> BoxFuture<'static, io::Result<Box<dyn Socket>>>;
+    ) -> BoxFuture<'static, io::Result<Wrapped>>;
 
     /// Around a socket that was accepted.
-    fn server(&self, socket: Box<dyn Socket>) -> BoxFuture<'static, io::Result<Box<dyn Socket>>>;
+    fn server(&self, socket: Box<dyn Socket>) -> BoxFuture<'static, io::Result<Wrapped>>;
 }

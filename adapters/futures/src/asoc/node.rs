@@ -18,7 +18,7 @@ use stillwire_core::asoc::{
     NodeConfig, NodeEvent, NodeId, Peer, Verdict,
 };
 use stillwire_core::store::{Failure, FailureKind};
-use stillwire_core::{Error, Instant, UnixTime};
+use stillwire_core::{Class, Error, Instant, UnixTime};
 
 /// Where audit events go. Called from the node's task: it must not block for long.
 pub type AuditSink = Arc<dyn Fn(&AuditEvent) + Send + Sync>;
@@ -304,16 +304,29 @@ pub(super) fn wall_clock() -> UnixTime {
     UnixTime::from_millis(u64::try_from(since.as_millis()).unwrap_or(u64::MAX))
 }
 
+const IMPOSTOR: Error = Error::peer(
+    Class::Identity,
+    "the peer's HELLO names another node than its certificate does",
+);
+
 /// A connection's way to its node.
 pub(super) struct Seat {
     pub(super) inner: Arc<Inner>,
     pub(super) id: ConnectionId,
+    /// Whom the peer's certificate names.
+    pub(super) certified: Option<NodeId>,
 }
 
 impl Judge for Seat {
     fn hear(&self, now: Instant, event: &ConnectionEvent) -> Verdict {
         let mut state = self.inner.lock();
-        let verdict = state.machine.hear(now, self.id, event);
+        let mut verdict = state.machine.hear(now, self.id, event);
+        if let (Some(certified), ConnectionEvent::Hello { peer, .. }) = (self.certified, event)
+            && certified != *peer
+            && verdict == Verdict::Admit
+        {
+            verdict = Verdict::Refuse(IMPOSTOR);
+        }
         if !matches!(event, ConnectionEvent::Data { .. }) {
             state.driver.wake();
         }

@@ -2,7 +2,7 @@
 
 use super::connection::Connection;
 use super::driver::Driver;
-use super::net::{Acceptor, Datagrams, Socket};
+use super::net::{Acceptor, Datagrams, Socket, Wrapped};
 use super::node::{Inner, Seat, wall_clock};
 use super::shared::Shared;
 use futures_util::FutureExt;
@@ -86,16 +86,20 @@ async fn accepted_one(
     id: ConnectionId,
     machine: Machine,
 ) {
-    let seat = Seat {
+    let mut seat = Seat {
         inner: Arc::clone(&inner),
         id,
+        certified: None,
     };
     let wrapped = match &inner.options.wrap {
-        None => Ok(socket),
+        None => Ok(socket.into()),
         Some(wrap) => within(&inner, handshake_time(&inner), wrap.server(socket)).await,
     };
     match wrapped {
-        Ok(socket) => link(&inner, socket, from, machine, seat),
+        Ok(Wrapped { socket, peer }) => {
+            seat.certified = peer;
+            link(&inner, socket, from, machine, seat);
+        }
         Err(error) => {
             tracing::debug!(%from, %error, "TLS failed");
             super::driver::Judge::lost(&seat, inner.runtime.now());
@@ -129,6 +133,7 @@ fn link(
 ) {
     let shared = Arc::new(Shared::new(machine, inner.options.receive_buffer));
     // Known before its task runs: the task may bring it up at once.
+    shared.lock().certified = seat.certified;
     let known = (Arc::downgrade(&shared), address);
     inner.lock().links.insert(seat.id, known);
     let runtime = Arc::clone(&inner.runtime);
@@ -274,7 +279,7 @@ async fn dial_one(inner: Arc<Inner>, dial: DialId, address: SocketAddr) {
         let socket = inner.net.connect(address).await?;
         match &inner.options.wrap {
             Some(wrap) => wrap.client(socket, address).await,
-            None => Ok(socket),
+            None => Ok(socket.into()),
         }
     };
     let time = inner.options.config.connect_timeout;
@@ -282,11 +287,12 @@ async fn dial_one(inner: Arc<Inner>, dial: DialId, address: SocketAddr) {
     let now = inner.runtime.now();
     let mut state = inner.lock();
     let reported: Result<(), Error> = match socket {
-        Ok(socket) => state.machine.dialed(now, dial).map(|(id, machine)| {
+        Ok(Wrapped { socket, peer }) => state.machine.dialed(now, dial).map(|(id, machine)| {
             drop(state);
             let seat = Seat {
                 inner: Arc::clone(&inner),
                 id,
+                certified: peer,
             };
             link(&inner, socket, address, machine, seat);
         }),

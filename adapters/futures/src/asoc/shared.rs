@@ -5,7 +5,7 @@ use std::collections::{BTreeMap, VecDeque};
 use std::sync::{Mutex, MutexGuard, PoisonError};
 use std::task::{Context, Waker};
 use stillwire_core::Error;
-use stillwire_core::asoc::{Connection as Machine, ConnectionEvent, Established};
+use stillwire_core::asoc::{Connection as Machine, ConnectionEvent, Established, NodeId};
 
 /// Tasks that wait for the same thing. All are woken, and look for themselves.
 #[derive(Default)]
@@ -43,6 +43,8 @@ pub(super) struct State {
     pub(super) buffered: usize,
     /// Bytes that the driver has taken from the machine and the socket has not.
     pub(super) unsent: usize,
+    /// Whom the peer's certificate names.
+    pub(super) certified: Option<NodeId>,
     /// How it ended.
     pub(super) over: Option<Result<(), Error>>,
     /// Who waits for a stream, for room, for the handshake or for the end.
@@ -67,6 +69,7 @@ impl Shared {
                 fresh: VecDeque::new(),
                 buffered: 0,
                 unsent: 0,
+                certified: None,
                 over: None,
                 waiting: Waiting::default(),
                 driver: Waiting::default(),
