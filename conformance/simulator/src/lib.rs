@@ -15,6 +15,7 @@ mod app;
 mod attack;
 mod audit;
 mod bounds;
+pub mod commonware;
 mod events;
 mod faults;
 mod local;
