@@ -100,6 +100,11 @@ const STEPS: &[(&str, &str, Run)] = &[
         commonware,
     ),
     (
+        "packetfs",
+        "the second implementation of PacketFS, both ways, and the vectors",
+        packetfs_peer,
+    ),
+    (
         "deny",
         "licences, sources and duplicates by cargo-deny",
         deny,
@@ -244,6 +249,7 @@ fn unit(_: &World) -> Verdict {
         .into_iter()
         .filter(|target| !target.is_interop() && !target.is_commonware())
         .filter(|target| target.package != "stillwire-simulator")
+        .filter(|target| target.name != "packetfs_peer")
         .collect();
     let mut code = workspace_tests(&unit);
     let code = counted(
@@ -253,12 +259,17 @@ fn unit(_: &World) -> Verdict {
     let mut docs = house::cargo();
     docs.args(["test", "--workspace", "--no-fail-fast", "--doc"]);
     let docs = counted(&mut docs, Counts::read_libtest);
+    both(code, docs)
+}
+
+/// One verdict of two.
+fn both(one: Verdict, other: Verdict) -> Verdict {
     let merge = |a: Counts, b: Counts| Counts {
         passed: a.passed + b.passed,
         failed: a.failed + b.failed,
         skipped: a.skipped + b.skipped,
     };
-    match (code, docs) {
+    match (one, other) {
         (Verdict::Ran(a), Verdict::Ran(b)) => Verdict::Ran(merge(a, b)),
         (Verdict::Failed(a, why), Verdict::Ran(b) | Verdict::Failed(b, _))
         | (Verdict::Ran(a), Verdict::Failed(b, why)) => Verdict::Failed(merge(a, b), why),
@@ -342,6 +353,22 @@ fn commonware(world: &World) -> Verdict {
         Err(commonware::Missing::Unavailable(why)) => Verdict::Skipped(why),
         Err(commonware::Missing::Broken(problem)) => Verdict::Failed(Counts::default(), problem),
     }
+}
+
+fn packetfs_peer(_: &World) -> Verdict {
+    let requirements = ["-r", "conformance/peers/packetfs/requirements.txt"];
+    let python = python::with("packetfs", "blake3, cryptography", &requirements);
+    let python = match python {
+        Ok(python) => python.display().to_string(),
+        Err(why) => return Verdict::Skipped(why),
+    };
+    let iut = format!("'{python}' conformance/peers/packetfs/iut.py");
+    let environment = [("STILLWIRE_PACKETFS_PYTHON", python)];
+    let live = tests_of(&|target| target.name == "packetfs_peer", &environment);
+    let mut vectors = house::cargo();
+    vectors.args(["run", "-p", "stillwire-conformance", "--", "run", "--iut"]);
+    vectors.args([&iut, "conformance/vectors/packetfs"]);
+    both(live, counted(&mut vectors, Counts::read_plain))
 }
 
 fn deny(_: &World) -> Verdict {

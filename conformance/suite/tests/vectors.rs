@@ -51,6 +51,7 @@ const FILES: &[(&str, usize)] = &[
     ("ziti/kx.json", 18),
     ("ziti/multipart.json", 16),
     ("ziti/secretstream.json", 62),
+    ("packetfs/edges.json", 1706),
     ("packetfs/keys.json", 25),
     ("packetfs/preface.json", 22),
     ("packetfs/rebuild.json", 26),

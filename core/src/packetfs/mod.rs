@@ -4,7 +4,8 @@
 //! Three rooms, as everywhere: [`wire`] (bytes, no state), [`handshake`] (prefaces and keys) and
 //! the records that move: [`record`] and [`window`]. A session is a [`Connection`] on an ordered
 //! stream, or [`Datagrams`]. An object that is described instead of sent
-//! is a [`blueprint`]; what both sides hold is a [`blob`].
+//! is a [`blueprint`], made by an [`encoder`] and sent by an [`object`] session; what both sides
+//! hold is a [`blob`].
 //!
 //! Confidentiality and integrity rest on the AEAD and the key schedule under conventional
 //! assumptions. The blob is *not* a keystream here and adds no confidentiality. The pre-shared key
@@ -15,11 +16,14 @@ pub mod blueprint;
 mod config;
 mod connection;
 pub mod datagrams;
+pub mod encoder;
 mod epochs;
 pub mod handshake;
 mod inbound;
 mod link;
+pub mod object;
 mod outbound;
+pub mod rebuild;
 pub mod record;
 pub mod window;
 pub mod wire;

@@ -3,6 +3,7 @@
 pub mod control;
 pub mod header;
 pub mod preface;
+pub mod repair;
 
 use crate::error::{Class, Error};
 
