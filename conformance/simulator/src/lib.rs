@@ -20,6 +20,7 @@ mod events;
 mod faults;
 mod local;
 mod network;
+pub mod packetfs;
 mod rng;
 mod scenario;
 mod service;
