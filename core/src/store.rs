@@ -159,6 +159,46 @@ pub enum Operation {
     },
 }
 
+impl Operation {
+    /// A word for it, for counters and logs.
+    pub const fn name(&self) -> &'static str {
+        match self {
+            Self::Prepare => "prepare",
+            Self::RemoveBootstrap => "remove_bootstrap",
+            Self::PutHandshake { .. } => "put_handshake",
+            Self::ListHandshakes { .. } => "list_handshakes",
+            Self::DeleteHandshake { .. } => "delete_handshake",
+            Self::PutToken { .. } => "put_token",
+            Self::GetToken { .. } => "get_token",
+            Self::DeleteToken { .. } => "delete_token",
+            Self::CreateSession { .. } => "create_session",
+            Self::DeleteSession { .. } => "delete_session",
+            Self::ListSessions { .. } => "list_sessions",
+            Self::SessionAge { .. } => "session_age",
+            Self::SweepSession { .. } => "sweep_session",
+            Self::Write { .. } => "write",
+            Self::Read { .. } => "read",
+            Self::Rotate { .. } => "rotate",
+            Self::Release { .. } => "release",
+        }
+    }
+
+    /// The connection it is about, if it says so; those about a stream leave it to their session.
+    pub const fn connection(&self) -> Option<ConnectionId> {
+        match self {
+            Self::PutHandshake { id, .. }
+            | Self::PutToken { id, .. }
+            | Self::GetToken { id }
+            | Self::DeleteToken { id }
+            | Self::CreateSession { id, .. }
+            | Self::DeleteSession { id }
+            | Self::SessionAge { id }
+            | Self::SweepSession { id } => Some(*id),
+            _ => None,
+        }
+    }
+}
+
 /// A waiting handshake as it was listed. Nothing in it is to be trusted.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct Handshake {

@@ -1,6 +1,9 @@
 //! What the command line takes: names that scripts depend on.
 
 pub mod asoc;
+mod service;
+
+pub use service::{Bench, Doctor, Estimate, Gc};
 
 use crate::units;
 use clap::{Args, Parser, Subcommand, ValueEnum, ValueHint};
@@ -146,6 +149,14 @@ pub enum Verb {
     Recv(Recv),
     /// Prepare the meeting place and print a ticket without listening
     Ticket(Ticket),
+    /// Remove what listeners that were killed have left
+    Gc(Gc),
+    /// Look for what could be wrong with a store or a ticket
+    Doctor(Doctor),
+    /// Measure a store: throughput, round trips, transactions
+    Bench(Bench),
+    /// Say what transfers and silence would cost
+    Estimate(Estimate),
     /// Streams over TCP between the nodes of a cluster (ASoc)
     Asoc(asoc::Asoc),
     /// Print a shell's completions
@@ -190,12 +201,13 @@ pub struct Place {
 /// `listen`.
 #[derive(Args, Debug)]
 #[command(after_help = "\
-Without --echo or --forward, one connection on stdin and stdout. The ticket goes to stderr.
+Without --echo, --forward or --exec, one connection on stdin and stdout. The ticket goes to stderr.
 
 Examples:
   stillwire listen azblob > photo.raw
   stillwire listen dir:/mnt/share --echo
-  stillwire listen azblob --forward localhost:22 --ticket-file ssh.ticket")]
+  stillwire listen azblob --forward localhost:22 --ticket-file ssh.ticket
+  stillwire listen azblob --exec 'tar -c /srv' --metrics 127.0.0.1:9184")]
 pub struct Listen {
     /// Where and under which names.
     #[command(flatten)]
@@ -207,11 +219,22 @@ pub struct Listen {
     #[arg(long, value_name = "F", value_hint = ValueHint::FilePath)]
     pub ticket_file: Option<PathBuf>,
     /// Send every connection's bytes back to it
-    #[arg(long, conflicts_with = "forward")]
+    #[arg(long, conflicts_with_all = ["forward", "exec"])]
     pub echo: bool,
     /// Join every connection to a TCP connection to there
-    #[arg(long, value_name = "HOST:PORT", value_parser = units::parse_host_port)]
+    #[arg(long, value_name = "HOST:PORT", value_parser = units::parse_host_port,
+          conflicts_with = "exec")]
     pub forward: Option<String>,
+    /// Run a shell command for every connection, which is its stdin and stdout
+    #[arg(long, value_name = "CMD", value_hint = ValueHint::CommandString)]
+    pub exec: Option<String>,
+    /// Serve counters for Prometheus on this TCP address, over plain http
+    #[arg(long, value_name = "ADDR", value_parser = units::parse_listen_port)]
+    pub metrics: Option<String>,
+    /// Connections served at once; others wait
+    #[arg(long, value_name = "N", hide_short_help = true, default_value_t = 1_024,
+          value_parser = clap::value_parser!(u32).range(1..))]
+    pub connections: u32,
 }
 
 /// `dial`.

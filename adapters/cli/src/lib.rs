@@ -7,17 +7,20 @@
 //! | [`exit`] | every error's exit code, line and advice |
 //! | `verb` | the verbs, a file each |
 //! | `run` | what every verb is handed: settings, stores, tickets |
-//! | `relay`, `stdio`, `tcp`, `echo` | a connection joined to something local |
 //! | `asoc` | the verbs of ASoc |
 //! | `key` | where keys come from |
+//! | `relay`, `stdio`, `tcp`, `echo`, `exec` | a connection joined to something local |
+//! | `metrics` | counters for Prometheus |
 //! | `transfer` | the framing of `send` and `recv` |
 //! | `output`, `process`, `units` | telling, signals, figures |
 
 pub mod args;
 mod asoc;
 mod echo;
+mod exec;
 pub mod exit;
 mod key;
+mod metrics;
 mod output;
 mod process;
 mod relay;
@@ -106,6 +109,10 @@ async fn perform(verb: &Verb, run: &Run) -> Result<(), Fault> {
         Verb::Send(verb) => verb::send::run(verb, run).await,
         Verb::Recv(verb) => verb::recv::run(verb, run).await,
         Verb::Ticket(verb) => verb::ticket::run(verb, run).await,
+        Verb::Gc(verb) => verb::gc::run(verb, run).await,
+        Verb::Doctor(verb) => verb::doctor::run(verb, run).await,
+        Verb::Bench(verb) => verb::bench::run(verb, run).await,
+        Verb::Estimate(verb) => verb::estimate::run(verb, run),
         Verb::Asoc(asoc) => asoc::run(&asoc.verb, run).await,
         Verb::Completions(verb) => verb::completions::run(verb),
         Verb::Man => verb::man::run(),

@@ -13,7 +13,8 @@ use std::path::Path;
 use std::pin::pin;
 use std::sync::Arc;
 use std::time::{Duration, Instant};
-use stillwire_tokio::{Config, Connection, Dialer, Listener, Options, Store, Ticket};
+use stillwire_core::Error;
+use stillwire_tokio::{Config, Connection, Dialer, Listener, Options, Store, Sweep, Ticket};
 
 /// How long a graceful end may take once the user asked for it.
 pub(crate) const FAREWELL: Duration = Duration::from_secs(5);
@@ -55,7 +56,7 @@ impl Run {
         }
     }
 
-    fn options(&self) -> Options {
+    pub(crate) fn options(&self) -> Options {
         Options {
             expiry: self.global.expiry,
             allow_http: self.global.allow_http,
@@ -101,10 +102,21 @@ impl Run {
         store: &NamedStore,
         ticket_file: Option<&Path>,
     ) -> Result<Listener, Fault> {
+        self.listen_with(store, ticket_file, self.config()).await
+    }
+
+    /// The same, with settings of its own.
+    pub(crate) async fn listen_with(
+        &self,
+        store: &NamedStore,
+        ticket_file: Option<&Path>,
+        config: Config,
+    ) -> Result<Listener, Fault> {
         let listener = self
             .interrupt
-            .or(async { store.listen(self.config()).await })
+            .or(async { store.listen(config).await })
             .await?;
+        self.totals.watch(listener.monitor());
         let ticket = listener.ticket().to_string();
         if let Some(path) = ticket_file {
             write_ticket(path, &ticket)?;
@@ -198,6 +210,18 @@ impl Run {
         Ok(connection)
     }
 
+    /// Waits a moment for the dialer to show that it is alive, so that replayed or forged knocks
+    /// start nothing. Some peers wait for us to speak first.
+    pub(crate) async fn wait_for_life(&self, connection: &Connection) {
+        let since = Instant::now();
+        while !connection.is_confirmed()
+            && connection.error().is_none()
+            && since.elapsed() < PATIENCE
+        {
+            tokio::time::sleep(GLANCE).await;
+        }
+    }
+
     fn tell_connected(&self, connection: &Connection) {
         let binding = units::hex(&connection.channel_binding());
         let id = connection.id().to_string();
@@ -226,7 +250,16 @@ impl Run {
                 &format!("{} refused", units::count(refused, "handshake")),
             );
         }
-        let stop = listener.stop();
+        let asked = self.interrupt.clone();
+        let stop = async {
+            tokio::select! {
+                biased;
+                // The services of its connections have had their time to end them.
+                () = asked.asked() => {}
+                () = std::future::ready(()) => return listener.stop().await,
+            }
+            listener.stop_within(Duration::ZERO).await
+        };
         let limit = async {
             self.interrupt.asked().await;
             tokio::time::sleep(FAREWELL).await;
@@ -242,21 +275,48 @@ impl NamedStore {
     /// Listens; see [`Run::listen`]. A store out of reach is given up long before the machine
     /// would, which must outlast a bad minute of an established connection.
     pub(crate) async fn listen(&self, config: Config) -> Result<Listener, Fault> {
-        let mut listening = pin!(self.store.listen(config.clone()));
+        self.patiently(&config, self.store.listen(config.clone()))
+            .await
+    }
+
+    /// Waits for something to be made; when it takes long, asks the store what is wrong.
+    async fn patiently<T>(
+        &self,
+        config: &Config,
+        making: impl Future<Output = Result<T, Error>>,
+    ) -> Result<T, Fault> {
+        let mut making = pin!(making);
         let result = tokio::select! {
-            result = &mut listening => result,
+            result = &mut making => result,
             () = tokio::time::sleep(SLOW_START) => {
-                self.prepare(config).await?;
-                listening.await
+                self.probe(config).await?;
+                making.await
             }
         };
         result.map_err(|error| Fault::from(error).unmade(&self.name))
     }
 
+    /// Looks for what dead listeners left.
+    pub(crate) fn sweep(
+        &self,
+        config: Config,
+        older: Duration,
+        dry_run: bool,
+    ) -> Result<Sweep, Fault> {
+        let sweep = self.store.sweep(config, older, dry_run);
+        sweep.map_err(|error| Fault::from(error).over(&self.name))
+    }
+
+    /// Asks it for next to nothing.
+    pub(crate) async fn probe(&self, config: &Config) -> Result<(), Fault> {
+        let probed = self.store.probe(config).await;
+        probed.map_err(|error| Fault::from(error).unmade(&self.name))
+    }
+
     /// Prepares the meeting place without listening.
     pub(crate) async fn prepare(&self, config: Config) -> Result<Ticket, Fault> {
-        let result = self.store.prepare(config).await;
-        result.map_err(|error| Fault::from(error).unmade(&self.name))
+        self.patiently(&config, self.store.prepare(config.clone()))
+            .await
     }
 }
 

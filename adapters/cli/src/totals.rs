@@ -3,17 +3,30 @@
 use serde_json::{Value, json};
 use std::sync::{Mutex, PoisonError};
 use std::time::Duration;
-use stillwire_tokio::Stats;
+use stillwire_tokio::{ListenerMonitor, ListenerStats, Stats};
 
-/// Sums, added to as connections end.
+/// Sums, added to as connections end, and the listeners there were.
 #[derive(Debug, Default)]
-pub(crate) struct Totals(Mutex<(u64, Stats)>);
+pub(crate) struct Totals(Mutex<Sums>);
+
+#[derive(Debug, Default)]
+struct Sums {
+    connections: u64,
+    stats: Stats,
+    listeners: Vec<ListenerMonitor>,
+}
 
 impl Totals {
+    /// Counts what a listener asks of its store as well.
+    pub(crate) fn watch(&self, listener: ListenerMonitor) {
+        let mut totals = self.0.lock().unwrap_or_else(PoisonError::into_inner);
+        totals.listeners.push(listener);
+    }
+
     pub(crate) fn add(&self, more: &Stats) {
         let mut totals = self.0.lock().unwrap_or_else(PoisonError::into_inner);
-        totals.0 += 1;
-        let sum = &mut totals.1;
+        totals.connections += 1;
+        let sum = &mut totals.stats;
         for (sum, more) in [
             (&mut sum.bytes_written, more.bytes_written),
             (&mut sum.bytes_stored, more.bytes_stored),
@@ -35,7 +48,19 @@ impl Totals {
     /// The line of `--stats`.
     pub(crate) fn json(&self, time: Duration) -> Value {
         let totals = self.0.lock().unwrap_or_else(PoisonError::into_inner);
-        let (connections, stats) = &*totals;
+        let Sums {
+            connections,
+            stats,
+            listeners,
+        } = &*totals;
+        let mut listening = ListenerStats::default();
+        for listener in listeners {
+            let more = listener.stats();
+            listening.listings += more.listings;
+            listening.other_requests += more.other_requests;
+            listening.repeats += more.repeats;
+            listening.rejected += more.rejected;
+        }
         json!({
             "event": "stats",
             "connections": connections,
@@ -44,13 +69,15 @@ impl Totals {
             "chunks_sent": stats.chunks_sealed,
             "chunks_received": stats.chunks_opened,
             "transactions": {
-                "total": stats.requests(),
+                "total": stats.requests() + listening.requests(),
                 "write": stats.writes,
                 "read": stats.reads,
                 "read_empty": stats.empty_reads,
-                "other": stats.other_requests,
+                "listing": listening.listings,
+                "other": stats.other_requests + listening.other_requests,
             },
-            "retries": stats.retries,
+            "retries": stats.retries + listening.repeats,
+            "rejected": listening.rejected,
             "pings": stats.pings,
             "rotations": stats.rotations,
             "seconds": (time.as_secs_f64() * 1e6).round() / 1e6,

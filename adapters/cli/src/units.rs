@@ -37,6 +37,16 @@ pub(crate) fn parse_expiry(text: &str) -> Result<Duration, String> {
     Ok(total)
 }
 
+/// As `parse_expiry`, and long enough that nobody's connection is still for so long: the idle
+/// time-out.
+pub(crate) fn parse_stillness(text: &str) -> Result<Duration, String> {
+    let time = parse_expiry(text)?;
+    if time < Duration::from_secs(300) {
+        return Err("five minutes at the least: a connection may be silent for so long".to_owned());
+    }
+    Ok(time)
+}
+
 /// `64MB`, `1GiB`, `1000`.
 pub(crate) fn parse_bytes(text: &str) -> Result<u64, String> {
     let wrong = || "write it like 1000, 64MB or 1GiB".to_owned();
@@ -114,6 +124,26 @@ pub(crate) fn seconds(time: Duration) -> String {
     }
 }
 
+/// `13.2 ms`.
+pub(crate) fn milliseconds(time: Duration) -> String {
+    format!("{:.1} ms", time.as_secs_f64() * 1e3)
+}
+
+/// `45 s`, `12 min`, `3 h 5 min`, `2 d 4 h`.
+pub(crate) fn long(time: Duration) -> String {
+    let seconds = time.as_secs();
+    let two = |large: u64, unit: &str, small: u64, smaller: &str| match small {
+        0 => format!("{large} {unit}"),
+        _ => format!("{large} {unit} {small} {smaller}"),
+    };
+    match seconds {
+        0..60 => format!("{seconds} s"),
+        60..3_600 => two(seconds / 60, "min", seconds % 60, "s"),
+        3_600..86_400 => two(seconds / 3_600, "h", seconds / 60 % 60, "min"),
+        _ => two(seconds / 86_400, "d", seconds / 3_600 % 24, "h"),
+    }
+}
+
 /// `1 file`, `2 files`.
 pub(crate) fn count(n: u64, what: &str) -> String {
     if n == 1 {
@@ -158,6 +188,14 @@ mod tests {
     }
 
     #[test]
+    fn what_could_be_a_silent_connection_is_not_old() {
+        assert!(parse_stillness("5m").is_ok());
+        for wrong in ["299s", "1s", "soon"] {
+            assert!(parse_stillness(wrong).is_err(), "{wrong}");
+        }
+    }
+
+    #[test]
     fn sizes_are_read() {
         assert_eq!(parse_bytes("0"), Ok(0));
         assert_eq!(parse_bytes("64MB"), Ok(64_000_000));
@@ -191,6 +229,17 @@ mod tests {
         assert_eq!(bytes(12_345_678), "12.3 MB");
         assert_eq!(rate(12_300_000, Duration::from_millis(410)), "30 MB/s");
         assert_eq!(seconds(Duration::from_millis(410)), "0.41 s");
+        assert_eq!(milliseconds(Duration::from_micros(13_240)), "13.2 ms");
+        for (seconds, text) in [
+            (45, "45 s"),
+            (60, "1 min"),
+            (754, "12 min 34 s"),
+            (3_600, "1 h"),
+            (11_100, "3 h 5 min"),
+            (187_200, "2 d 4 h"),
+        ] {
+            assert_eq!(long(Duration::from_secs(seconds)), text);
+        }
         assert_eq!(count(1, "transaction"), "1 transaction");
         assert_eq!(hex(&[0, 0xab]), "00ab");
     }

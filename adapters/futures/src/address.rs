@@ -1,6 +1,8 @@
 //! What can be wrong with an address, a ticket or the environment, and how they are read.
 
 use std::fmt;
+use std::fs::File;
+use std::io::Read;
 use std::sync::Arc;
 use std::time::Duration;
 use stillwire_core::aznet::wire::url::Driver;
@@ -20,7 +22,9 @@ pub struct Options {
     pub expiry: Duration,
     /// Send credentials over plain `http` to hosts other than this one. Default: refuse.
     pub allow_http: bool,
-    /// Where credentials are looked up. Default: the process's environment.
+    /// Where credentials are looked up: now, and again whenever the service refuses what was found.
+    /// Default: the process's environment, where `NAME_FILE` may name a file with the value of
+    /// `NAME` in it, so that a key can be changed under a running listener.
     pub environment: Environment,
     /// The service behind a ticket whose host does not name one. Default: as its SAS shows.
     pub driver: Option<Driver>,
@@ -39,12 +43,32 @@ impl Default for Options {
             token: None,
             expiry: Duration::from_secs(24 * 3600),
             allow_http: false,
-            environment: Arc::new(|name| std::env::var(name).ok()),
+            environment: Arc::new(|name| from_environment(name, |name| std::env::var(name).ok())),
             driver: None,
             #[cfg(feature = "azure")]
             blob: stillwire_azure::blob::Limits::default(),
             #[cfg(feature = "azure")]
             table: stillwire_azure::table::Limits::default(),
+        }
+    }
+}
+
+/// Longest file read for a variable.
+const LONGEST_FILE: u64 = 64 << 10;
+
+/// A variable, or what is in the file that the variable with `_FILE` at its end names.
+fn from_environment(name: &str, lookup: impl Fn(&str) -> Option<String>) -> Option<String> {
+    if let Some(value) = lookup(name).filter(|value| !value.trim().is_empty()) {
+        return Some(value);
+    }
+    let path = lookup(&format!("{name}_FILE"))?;
+    let mut text = String::new();
+    let read = File::open(&path).and_then(|file| file.take(LONGEST_FILE).read_to_string(&mut text));
+    match read {
+        Ok(_) => Some(text.trim().to_owned()),
+        Err(error) => {
+            tracing::warn!(variable = %name, %error, "the file that holds it cannot be read");
+            None
         }
     }
 }
@@ -106,5 +130,30 @@ impl std::error::Error for AddressError {}
 impl From<stillwire_azure::Error> for AddressError {
     fn from(error: stillwire_azure::Error) -> Self {
         Self::Azure(error)
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn a_variable_wins_over_its_file_which_is_read_each_time() {
+        let directory = std::env::temp_dir();
+        let path = directory.join(format!("stillwire-key-{}", std::process::id()));
+        std::fs::write(&path, "one\n").unwrap();
+        let file = path.display().to_string();
+        let from_file = |name: &str| (name == "KEY_FILE").then(|| file.clone());
+        assert_eq!(from_environment("KEY", from_file).as_deref(), Some("one"));
+        std::fs::write(&path, "two").unwrap();
+        assert_eq!(from_environment("KEY", from_file).as_deref(), Some("two"));
+        let both = |name: &str| match name {
+            "KEY" => Some("variable".to_owned()),
+            _ => Some(file.clone()),
+        };
+        assert_eq!(from_environment("KEY", both).as_deref(), Some("variable"));
+        std::fs::remove_file(&path).unwrap();
+        assert_eq!(from_environment("KEY", from_file), None);
+        assert_eq!(from_environment("OTHER", from_file), None);
     }
 }

@@ -1,6 +1,7 @@
 //! A connection and its halves.
 
 use crate::carrier::Perform;
+use crate::count;
 use crate::driver::Driver;
 use crate::runtime::Runtime;
 use futures_io::{AsyncRead, AsyncWrite};
@@ -15,6 +16,7 @@ use stillwire_core::aznet::{self, ConnectionEvent, ConnectionId, Stats};
 use stillwire_core::store::Role;
 use stillwire_core::{Channel, Error, Instant};
 use stillwire_pump::Pump;
+use tracing::Instrument;
 
 /// What a listener is told of its connections.
 pub(crate) enum Milestone {
@@ -91,7 +93,10 @@ pub(crate) fn start(
     let remote = Remote(Arc::downgrade(&handle.pump));
     let mut driver = Driver::new(handle.pump.clone(), runtime.clone(), carrier);
     let id = handle.id;
-    runtime.spawn(Box::pin(async move {
+    let span = tracing::debug_span!("connection", %id, role = ?handle.role);
+    let open = count::Open::new(handle.role);
+    let task = async move {
+        let _open = open;
         // Dropped with the task, even if the runtime goes away under it.
         let ending = ending;
         while let Some(event) = driver.next().await {
@@ -108,7 +113,8 @@ pub(crate) fn start(
                 ConnectionEvent::Closed(Err(error)) => tracing::debug!(%id, %error, "closed"),
             }
         }
-    }));
+    };
+    runtime.spawn(Box::pin(task.instrument(span)));
     let handle = Arc::new(handle);
     (Connection { handle }, remote)
 }

@@ -10,8 +10,8 @@ use futures_util::StreamExt;
 use std::fmt;
 use std::sync::Arc;
 use stillwire_core::Error;
-use stillwire_core::aznet::{self, Config, DialerEvent, DialerSecurity};
-use stillwire_core::store::Role;
+use stillwire_core::aznet::{self, Config, ConnectionId, DialerEvent, DialerSecurity};
+use stillwire_core::store::{Operation, Request, RequestId, Role};
 use stillwire_pump::Pump;
 
 /// Dials the listener of one ticket, as often as wanted.
@@ -88,6 +88,27 @@ impl Dialer {
             Some(DialerEvent::Failed(error)) => Err(error),
             None => Err(Error::Closed),
         }
+    }
+}
+
+impl Dialer {
+    /// Asks for an answer that nobody has left: shows whether the place can be reached and read,
+    /// and leaves nothing behind. Tried once.
+    ///
+    /// # Errors
+    /// [`Error::Store`] when storage refuses or cannot be reached.
+    pub async fn probe(&self) -> Result<(), Error> {
+        let random = seed()?.first_chunk().copied().unwrap_or_default();
+        let request = Request {
+            id: RequestId(0),
+            operation: Operation::GetToken {
+                id: ConnectionId::from_random(random),
+            },
+            may_have_landed: false,
+            timeout: self.config.request_timeout,
+        };
+        let outcome = self.carrier.perform(request).await;
+        outcome.map(|_| ()).map_err(Error::Store)
     }
 }
 

@@ -1,6 +1,7 @@
 //! Runs one machine on an async runtime.
 
 use crate::carrier::{Outcome, Perform};
+use crate::count;
 use crate::runtime::Runtime;
 use futures_core::Stream;
 use futures_util::future::BoxFuture;
@@ -75,9 +76,13 @@ impl<M: Machine + 'static> Stream for Driver<M> {
                 Poll::Pending => return Poll::Pending,
                 Poll::Ready(Action::Perform(request)) => {
                     let id = request.id;
+                    let counted = count::Try::new(&request);
                     let try_ = self.carrier.perform(request);
-                    self.in_flight
-                        .push(try_.map(move |outcome| (id, outcome)).boxed());
+                    let try_ = try_.map(move |outcome| {
+                        counted.ended(&outcome);
+                        (id, outcome)
+                    });
+                    self.in_flight.push(try_.boxed());
                     continue;
                 }
                 Poll::Ready(Action::Event(event)) => return Poll::Ready(Some(event)),

@@ -29,6 +29,7 @@ pub mod asoc;
 mod azure;
 mod carrier;
 mod connection;
+mod count;
 mod dialer;
 mod driver;
 mod listener;

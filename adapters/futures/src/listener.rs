@@ -2,6 +2,7 @@
 
 use crate::carrier::{Carrier, Outcome, Perform};
 use crate::connection::{Connection, Milestone, OnMilestone, Remote, start};
+use crate::count;
 use crate::driver::Driver;
 use crate::platform::Platform;
 use crate::runtime::Runtime;
@@ -352,6 +353,7 @@ async fn serve(mut driver: Driver<aznet::Listener>, ending: Ending, carrier: Arc
             ListenerEvent::Accepted(machine) => accept(shared, carrier.as_ref(), *machine),
             ListenerEvent::Rejected { name, error } => {
                 tracing::warn!(?name, %error, "a handshake was refused");
+                count::rejected();
                 shared.tell(|inbox| inbox.rejected = inbox.rejected.saturating_add(1));
             }
             ListenerEvent::Overdue(id) => shared.give_way(id),

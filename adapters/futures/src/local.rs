@@ -86,6 +86,13 @@ impl Local {
         }
     }
 
+    pub(crate) fn profile(&self) -> Profile {
+        match self {
+            Self::Memory(store) => store.profile(),
+            Self::Directory(directory) => directory.store.profile(),
+        }
+    }
+
     pub(crate) fn carrier(&self, platform: &Platform) -> Arc<dyn Carrier> {
         let runtime = platform.runtime.clone();
         match self {

@@ -13,6 +13,7 @@ use std::sync::Arc;
 use std::time::Duration;
 use stillwire_core::Error;
 use stillwire_core::aznet::{Config, ListenerSecurity, Prepare, PrepareEvent};
+use stillwire_core::store::Profile;
 use stillwire_pump::Pump;
 
 #[cfg(feature = "azure")]
@@ -25,6 +26,8 @@ use stillwire_azure::AzureStore;
 pub struct Store {
     kind: Kind,
     expiry: Duration,
+    #[cfg(feature = "azure")]
+    reload: Option<azure::Reload>,
 }
 
 #[derive(Clone)]
@@ -45,15 +48,34 @@ impl Store {
     pub fn from_address(address: &str, options: &Options) -> Result<Self, AddressError> {
         let expiry = options.expiry;
         if let Some(local) = Local::from_address(address, options) {
-            let kind = Kind::Local(local?);
-            return Ok(Self { kind, expiry });
+            return Ok(Self {
+                kind: Kind::Local(local?),
+                expiry,
+                #[cfg(feature = "azure")]
+                reload: None,
+            });
         }
         #[cfg(feature = "azure")]
         if let Some(store) = azure::open(address, options) {
-            let kind = Kind::Azure(store?, azure::Limits::of(options));
-            return Ok(Self { kind, expiry });
+            let store = store?;
+            let reload = azure::reload(address, options, &store);
+            let kind = Kind::Azure(store, azure::Limits::of(options));
+            return Ok(Self {
+                kind,
+                expiry,
+                reload,
+            });
         }
         Err(AddressError::Unknown)
+    }
+
+    /// The numbers its carrier plans with.
+    pub fn profile(&self) -> Profile {
+        match &self.kind {
+            Kind::Local(local) => local.profile(),
+            #[cfg(feature = "azure")]
+            Kind::Azure(store, _) => store.profile(),
+        }
     }
 
     /// True when listening takes an HTTP client.
@@ -65,8 +87,12 @@ impl Store {
         }
     }
 
-    /// A fresh ticket; it holds for the options' `expiry` from now.
-    pub(crate) fn ticket(&self) -> Result<Ticket, Error> {
+    /// A fresh ticket; it holds for the options' `expiry` from now. Works without a listener, once
+    /// the place was prepared.
+    ///
+    /// # Errors
+    /// When the store's credential cannot sign one.
+    pub fn ticket(&self) -> Result<Ticket, Error> {
         match &self.kind {
             Kind::Local(local) => Ok(Ticket(ticket::Kind::Local(local.clone()))),
             #[cfg(feature = "azure")]
@@ -80,7 +106,10 @@ impl Store {
         match &self.kind {
             Kind::Local(local) => Ok(local.carrier(platform)),
             #[cfg(feature = "azure")]
-            Kind::Azure(store, _) => azure::carrier(store, platform).map(|c| platform.around(c)),
+            Kind::Azure(store, _) => {
+                let carrier = azure::carrier(store, platform, self.reload.clone());
+                carrier.map(|carrier| platform.around(carrier))
+            }
         }
     }
 

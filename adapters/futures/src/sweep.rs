@@ -2,6 +2,7 @@
 
 use crate::driver::Driver;
 use crate::platform::Platform;
+use crate::seed;
 use crate::store::Store;
 use futures_core::Stream;
 use futures_util::StreamExt;
@@ -11,7 +12,8 @@ use std::sync::Arc;
 use std::task::{Context, Poll};
 use std::time::Duration;
 use stillwire_core::Error;
-use stillwire_core::aznet::{self, Config, SweepEvent};
+use stillwire_core::aznet::{self, Config, ConnectionId, SweepEvent};
+use stillwire_core::store::{FailureKind, Operation, Request, RequestId};
 use stillwire_pump::Pump;
 
 /// One look through a store for sessions that dead listeners left: a [`Stream`] of what it finds
@@ -38,6 +40,30 @@ impl Store {
         let pump = Arc::new(Pump::with_end(machine, aznet::Sweep::is_finished));
         let carrier = self.carrier(platform)?;
         Ok(Sweep(Driver::new(pump, runtime.clone(), carrier)))
+    }
+}
+
+impl Store {
+    /// Asks for an answer that nobody has left: shows whether the store can be reached, and whether
+    /// the account lets us in. A meeting place that nobody has prepared is no failure. Changes
+    /// nothing; tried once.
+    ///
+    /// # Errors
+    /// [`Error::Store`] when storage refuses or cannot be reached.
+    pub async fn probe(&self, platform: &Platform, config: &Config) -> Result<(), Error> {
+        let random = seed()?.first_chunk().copied().unwrap_or_default();
+        let request = Request {
+            id: RequestId(0),
+            operation: Operation::GetToken {
+                id: ConnectionId::from_random(random),
+            },
+            may_have_landed: false,
+            timeout: config.request_timeout,
+        };
+        match self.carrier(platform)?.perform(request).await {
+            Err(failure) if failure.kind != FailureKind::NotFound => Err(Error::Store(failure)),
+            _ => Ok(()),
+        }
     }
 }
 

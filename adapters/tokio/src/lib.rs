@@ -47,7 +47,7 @@ mod stream;
 pub use http::http_client;
 pub use runtime::TokioRuntime;
 pub use secure::{MessageReceiver, MessageSender, SecureReader, SecureStream, SecureWriter};
-pub use stillwire_core::store::{Failure, FailureKind};
+pub use stillwire_core::store::{Failure, FailureKind, Profile};
 pub use stillwire_futures::{
     AddressError, Class, Config, ConnectionId, Driver, Error, ListenerMonitor, ListenerStats,
     Options, Platform, Policy, Role, Stats, Sweep, SweepEvent, Ticket, Timer, io_error, source_of,
@@ -116,6 +116,28 @@ impl Store {
     pub async fn prepare(&self, config: Config) -> Result<Ticket, Error> {
         let platform = platform(self.0.needs_http())?;
         self.0.prepare(&platform, config).await
+    }
+
+    /// The numbers its carrier plans with.
+    pub fn profile(&self) -> Profile {
+        self.0.profile()
+    }
+
+    /// A fresh ticket of a place that was prepared before.
+    ///
+    /// # Errors
+    /// When the store's credential cannot sign one.
+    pub fn ticket(&self) -> Result<Ticket, Error> {
+        self.0.ticket()
+    }
+
+    /// Shows whether the store can be reached; see [`stillwire_futures::Store::probe`].
+    ///
+    /// # Errors
+    /// [`Error::Store`] when storage refuses or cannot be reached.
+    pub async fn probe(&self, config: &Config) -> Result<(), Error> {
+        let platform = platform(self.0.needs_http())?;
+        self.0.probe(&platform, config).await
     }
 
     /// Removes what dead listeners left; see [`stillwire_futures::Store::sweep`].
@@ -212,6 +234,14 @@ impl Dialer {
     /// authenticate.
     pub async fn dial(&self) -> Result<Connection, Error> {
         self.0.dial().await.map(Into::into)
+    }
+
+    /// Shows whether the place can be reached; see [`stillwire_futures::Dialer::probe`].
+    ///
+    /// # Errors
+    /// [`Error::Store`] when storage refuses or cannot be reached.
+    pub async fn probe(&self) -> Result<(), Error> {
+        self.0.probe().await
     }
 }
 

@@ -20,6 +20,14 @@ impl World {
 
     /// Errors repeat, and memory is bounded.
     pub(crate) fn watch(&self, index: usize, actor: &mut Actor) -> Result<(), Violation> {
+        if let Kind::Listener(listener) = &actor.kind {
+            let (all, half_open) = (listener.connections(), listener.half_open());
+            let config = &self.scenario.config;
+            if all > config.connections || half_open > config.half_open {
+                let detail = format!("{all} connections, {half_open} of them half open");
+                return Err(Violation::new("a listener keeps to its bounds", detail));
+            }
+        }
         let Kind::Connection(linked) = &mut actor.kind else {
             return Ok(());
         };

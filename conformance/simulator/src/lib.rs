@@ -76,7 +76,16 @@ pub struct Run {
 
 /// Runs one seed; with `trace`, every event is printed.
 pub fn run(seed: u64, trace: bool) -> Run {
-    let mut world = world::World::new(seed, trace);
+    run_in(world::World::new(seed, trace, scenario::Scenario::of))
+}
+
+/// Runs one seed of another kind: fifty dialers at once at a listener with little room, a fifth of
+/// them dead before they have shown that they hold the key.
+pub fn run_crowd(seed: u64, trace: bool) -> Run {
+    run_in(world::World::new(seed, trace, scenario::Scenario::of_crowd))
+}
+
+fn run_in(mut world: world::World) -> Run {
     let outcome = catch_unwind(AssertUnwindSafe(|| world.run()));
     let violation = match outcome {
         Ok(outcome) => outcome.err(),

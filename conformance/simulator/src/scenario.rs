@@ -191,6 +191,62 @@ impl Scenario {
     }
 }
 
+/// Dialers of a crowd.
+const CROWD: usize = 50;
+
+impl Scenario {
+    /// Many dialers and little room; nothing goes wrong on the way.
+    pub(crate) fn of_crowd(rng: &mut Rng) -> Self {
+        let mut profile = profile(rng);
+        profile.writes_before_rotation = Some(49_990);
+        let config = Config {
+            policy: rng.pick(&[Policy::Latency, Policy::Balanced]),
+            connections: rng.pick(&[4, 8, 16]),
+            half_open: rng.pick(&[2, 4, 8]),
+            confirm_timeout: Duration::from_secs(5),
+            // The last one waits until all others are through.
+            connect_timeout: Duration::from_secs(1_500),
+            handshakes: rng.pick(&[1, 4, 32]),
+            ..config(rng, &profile)
+        };
+        let dials = (0..CROWD)
+            .map(|number| {
+                let brief = |total| Plan {
+                    total,
+                    piece: (1, 1_000),
+                    ..Plan::idle()
+                };
+                let (mut a, b) = (brief(rng.range(1, 3_000)), brief(rng.range(0, 3_000)));
+                if number % 5 == 0 {
+                    a.leave = Some((0, Leave::Vanish));
+                }
+                (rng.range(0, 3 * SECOND), a, b)
+            })
+            .collect();
+        let faults = Faults {
+            latency: rng.pick(&[(500, 2 * MILLI), (10 * MILLI, 30 * MILLI)]),
+            ..Faults::default()
+        };
+        Self {
+            profile,
+            config,
+            trust: Trust::Nn,
+            memory: false,
+            habit: rng.pick(&[Habit::Azure, Habit::Emulator]),
+            page: rng.pick(&[2, 5, 5000]),
+            shared_bootstrap: rng.chance(300),
+            gentle: true,
+            faults,
+            dials,
+            attacks: Vec::new(),
+            jumps: Vec::new(),
+            skews: vec![0; CROWD + 1],
+            pokes: rng.pick(&[0, 20]),
+            end: 4 * 3600 * SECOND,
+        }
+    }
+}
+
 fn profile(rng: &mut Rng) -> Profile {
     let largest_chunk = match rng.below(10) {
         0 => 4_194_304,

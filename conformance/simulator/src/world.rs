@@ -136,9 +136,9 @@ fn endpoint() -> Url {
 }
 
 impl World {
-    pub(crate) fn new(seed: u64, trace: bool) -> Self {
+    pub(crate) fn new(seed: u64, trace: bool, of: fn(&mut Rng) -> Scenario) -> Self {
         let mut rng = Rng::new(seed);
-        let scenario = Scenario::of(&mut rng);
+        let scenario = of(&mut rng);
         let mut service = Service::new(ACCOUNT, KEY, scenario.habit, scenario.page);
         watch::furnish(&mut service, scenario.shared_bootstrap);
         let key = Base64::encode_string(KEY);

@@ -3,7 +3,7 @@
 use std::sync::Mutex;
 use std::sync::atomic::{AtomicU64, Ordering};
 use std::time::Instant;
-use stillwire_simulator::run;
+use stillwire_simulator::{run, run_crowd};
 
 const SEEDS: u64 = 2_000;
 
@@ -57,4 +57,17 @@ fn the_same_seed_is_the_same_run() {
         assert_eq!(first.events, second.events, "seed {seed}");
     }
     assert_ne!(run(1, false).hash, run(2, false).hash);
+}
+
+#[test]
+fn fifty_dialers_share_little_room_and_all_that_live_are_served() {
+    for seed in 0..20 {
+        let run = run_crowd(seed, false);
+        if let Some(violation) = run.violation {
+            panic!("crowd {seed}: {violation}");
+        }
+        // Forty live, at both ends; what the others left ends without them.
+        assert!(run.clean >= 80, "crowd {seed}: {} ends clean", run.clean);
+        assert!(run.failed > 0, "crowd {seed}: the dead went unnoticed");
+    }
 }

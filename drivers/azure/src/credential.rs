@@ -6,6 +6,7 @@ use base64ct::{Base64, Encoding as _};
 use core::fmt;
 use hmac::{Hmac, KeyInit as _, Mac as _};
 use sha2::{Digest as _, Sha256};
+use std::sync::{Arc, PoisonError, RwLock, RwLockReadGuard};
 use stillwire_core::UnixTime;
 use zeroize::{Zeroize as _, Zeroizing};
 
@@ -42,11 +43,12 @@ impl fmt::Debug for Credential {
     }
 }
 
-/// An account key, ready for HMAC-SHA256.
+/// An account key, ready for HMAC-SHA256. Clones are the same key: when it is
+/// [replaced](Self::replace), it is for all who hold it.
 #[derive(Clone)]
 pub struct AccountKey {
     /// The key as HMAC's first block: zero padded, or hashed when it is longer.
-    block: Zeroizing<[u8; 64]>,
+    block: Arc<RwLock<Zeroizing<[u8; 64]>>>,
 }
 
 impl AccountKey {
@@ -70,12 +72,33 @@ impl AccountKey {
             }
             hash.zeroize();
         }
+        let block = Arc::new(RwLock::new(block));
         Ok(Self { block })
+    }
+
+    /// Becomes another key, for all who hold this one; false when it is that key already.
+    pub fn replace(&self, with: &Self) -> bool {
+        let new = with.read().clone();
+        let mut block = self.block.write().unwrap_or_else(PoisonError::into_inner);
+        // In constant time: all bytes are looked at.
+        let differ = block
+            .iter()
+            .zip(new.iter())
+            .fold(0, |d, (a, b)| d | (a ^ b));
+        if differ == 0 {
+            return false;
+        }
+        *block = new;
+        true
+    }
+
+    fn read(&self) -> RwLockReadGuard<'_, Zeroizing<[u8; 64]>> {
+        self.block.read().unwrap_or_else(PoisonError::into_inner)
     }
 
     /// Base64 of the HMAC-SHA256 of `text`, as every Azure Storage signature is made.
     pub(crate) fn sign(&self, text: &str) -> String {
-        let mut mac = Hmac::<Sha256>::new((&*self.block).into());
+        let mut mac = Hmac::<Sha256>::new((&**self.read()).into());
         mac.update(text.as_bytes());
         Base64::encode_string(&mac.finalize().into_bytes())
     }
@@ -222,6 +245,20 @@ mod tests {
             long.sign("Test Using Larger Than Block-Size Key - Hash Key First"),
             "YOQxWR7gtn8Niiaqy/W3f44LxiE3KMUUBUYEDw7jf1Q="
         );
+    }
+
+    #[test]
+    fn a_replaced_key_is_replaced_for_all_who_hold_it() {
+        let held = AccountKey::parse("SmVmZQ==").unwrap();
+        let signer = held.clone();
+        let before = signer.sign("x");
+        assert!(!held.replace(&AccountKey::parse(" SmVmZQ==").unwrap()));
+        assert_eq!(signer.sign("x"), before);
+        let new = AccountKey::parse("c2VjcmV0").unwrap();
+        assert!(held.replace(&new));
+        assert_eq!(signer.sign("x"), new.sign("x"));
+        assert_ne!(signer.sign("x"), before);
+        assert!(!held.replace(&held.clone()));
     }
 
     #[test]

@@ -105,8 +105,8 @@ const fn hms(second_of_day: u64) -> (u64, u64, u64) {
     )
 }
 
-/// Reads the form of HTTP `Date` headers.
-pub(crate) fn parse_rfc1123(text: &str) -> Option<UnixTime> {
+/// Reads the form of HTTP `Date` headers, `Mon, 11 Jan 2027 08:00:27 GMT`.
+pub fn parse_rfc1123(text: &str) -> Option<UnixTime> {
     let (_, rest) = text.trim().split_once(", ")?;
     let rest = rest.strip_suffix(" GMT")?;
     let mut words = rest.split(' ');

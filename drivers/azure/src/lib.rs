@@ -63,6 +63,7 @@ pub mod table;
 pub use address::StoreAddress;
 pub use azure_core::http;
 pub use credential::{AccountKey, Credential, Sas};
+pub use date::parse_rfc1123 as parse_date;
 pub use encode::redact;
 pub use environment::Account;
 pub use error::Error;

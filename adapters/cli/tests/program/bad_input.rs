@@ -376,7 +376,8 @@ fn nothing_that_is_told_at_length_is_a_secret() {
     let dialer = run(place.dialing("dial", &["-vv"]), Input::Bytes(noise(1_000))).expect(0);
     let listened = listener.finish().expect(0);
     assert!(
-        dialer.stderr.contains("DEBUG stillwire"),
+        dialer.stderr.contains("DEBUG connection{id=")
+            && dialer.stderr.contains("stillwire_futures::"),
         "{}",
         dialer.stderr
     );

@@ -29,7 +29,7 @@ impl Account {
         }
     }
 
-    fn of(place: &Place) -> Self {
+    pub(crate) fn of(place: &Place) -> Self {
         Self::new(Service::Blob, place.meeting().0)
     }
 
@@ -84,7 +84,7 @@ impl Account {
         (status.unwrap_or_default(), answer)
     }
 
-    fn put(&self, path: &str, headers: &[(&str, &str)], body: &[u8]) -> u16 {
+    pub(crate) fn put(&self, path: &str, headers: &[(&str, &str)], body: &[u8]) -> u16 {
         self.send(Method::Put, path, headers, body).0
     }
 
@@ -106,7 +106,7 @@ impl Account {
 }
 
 /// The session of a process that runs with `--json`.
-fn session(process: &Running) -> String {
+pub(crate) fn session(process: &Running) -> String {
     process.wait_to_hear("\"connected\"");
     let told = process.told();
     let events = told

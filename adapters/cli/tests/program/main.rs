@@ -8,6 +8,8 @@ mod forwarding;
 mod hostile;
 mod interrupts;
 mod printed;
+mod service;
 mod snapshots;
+mod ssh;
 mod streams;
 mod support;

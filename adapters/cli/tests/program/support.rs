@@ -69,16 +69,17 @@ pub(crate) enum Input {
     Bytes(Vec<u8>),
     /// Stays open for as long as the process runs.
     Open,
+    /// What the command was given.
+    Kept,
 }
 
 pub(crate) fn start(mut command: Command, input: Input) -> Running {
-    let stdin = if matches!(input, Input::Nothing) {
-        Stdio::null()
-    } else {
-        Stdio::piped()
-    };
+    match input {
+        Input::Nothing => drop(command.stdin(Stdio::null())),
+        Input::Bytes(_) | Input::Open => drop(command.stdin(Stdio::piped())),
+        Input::Kept => {}
+    }
     let mut child = command
-        .stdin(stdin)
         .stdout(Stdio::piped())
         .stderr(Stdio::piped())
         .spawn()
@@ -256,6 +257,25 @@ impl Place {
             .args(arguments)
             .arg("--ticket-file")
             .arg(self.path("ticket"))
+            .envs(self.env.iter().map(|(name, value)| (name, value)));
+        command
+    }
+
+    /// A verb that is about the store itself.
+    pub(crate) fn about(&self, verb: &str, arguments: &[&str]) -> Command {
+        let mut command = stillwire([verb]);
+        command
+            .args(&self.store)
+            .args(arguments)
+            .envs(self.env.iter().map(|(name, value)| (name, value)));
+        command
+    }
+
+    /// The same, for verbs that choose names of their own.
+    pub(crate) fn nameless(&self, verb: &str, arguments: &[&str]) -> Command {
+        let mut command = stillwire([verb, &self.store[0]]);
+        command
+            .args(arguments)
             .envs(self.env.iter().map(|(name, value)| (name, value)));
         command
     }

@@ -5,10 +5,11 @@ mod service;
 mod ticket;
 
 pub(crate) use service::Limits;
-pub(crate) use ticket::{Ticket, carrier, open, place};
+pub(crate) use ticket::{Ticket, carrier, open, place, reload};
 
 use crate::carrier::{Carrier, Outcome, Perform};
-use crate::runtime::Runtime;
+use crate::runtime::{Runtime, unblock};
+use azure_core::http::headers::CLIENT_REQUEST_ID;
 use azure_core::http::policies::Policy;
 use azure_core::http::{HttpClient, Pipeline};
 use futures_util::FutureExt;
@@ -42,7 +43,11 @@ pub struct Azure {
 struct Sender {
     pipeline: Arc<Pipeline>,
     runtime: Arc<dyn Runtime>,
+    reload: Option<Reload>,
 }
+
+/// Reads the account's key again; true when it is another one now.
+pub(crate) type Reload = Arc<dyn Fn() -> bool + Send + Sync>;
 
 impl Azure {
     /// A carrier for this store over somebody's HTTP client.
@@ -61,8 +66,18 @@ impl Azure {
             per_try.push(Arc::new(policy));
         }
         let pipeline = Arc::new(http::pipeline(client, per_try));
-        let sender = Sender { pipeline, runtime };
+        let sender = Sender {
+            pipeline,
+            runtime,
+            reload: None,
+        };
         Ok(Self { store, sender })
+    }
+
+    /// The same, with a key that is read again when the service refuses it.
+    pub(crate) fn reloading(mut self, reload: Option<Reload>) -> Self {
+        self.sender.reload = reload;
+        self
     }
 
     /// The store.
@@ -79,13 +94,23 @@ impl fmt::Debug for Azure {
 
 impl Sender {
     /// Runs one exchange to its end.
-    async fn run(self, mut exchange: Box<dyn AzureExchange>, request: Request) -> Outcome {
+    async fn run(
+        self,
+        mut exchange: Box<dyn AzureExchange>,
+        request: Request,
+        about: Option<ConnectionId>,
+    ) -> Outcome {
         let mut time = self.runtime.sleep(request.timeout);
+        // In the service's logs, a session is found by this.
+        let about = about.map(|id| id.to_string());
         loop {
-            let http = match exchange.step() {
-                Step::Done(result) => return result,
+            let mut http = match exchange.step() {
+                Step::Done(result) => return self.look_again(result).await,
                 Step::Send(http) => http,
             };
+            if let Some(about) = &about {
+                http.insert_header(CLIENT_REQUEST_ID, about.clone());
+            }
             let limit = exchange.body_limit();
             let sent = http::send(&self.pipeline, http, limit).boxed();
             let outcome = match select(sent, time).await {
@@ -104,13 +129,33 @@ impl Sender {
         }
     }
 
+    /// A key that is refused may have been changed: with the new one, the machine may try again.
+    async fn look_again(&self, result: Outcome) -> Outcome {
+        let (Err(failure), Some(reload)) = (&result, &self.reload) else {
+            return result;
+        };
+        if failure.kind != FailureKind::Denied {
+            return result;
+        }
+        let reload = reload.clone();
+        // It may come from a file.
+        let changed = unblock(self.runtime.as_ref(), move || reload()).await;
+        if changed != Some(true) {
+            return result;
+        }
+        tracing::info!("the account key was refused, and is another one now: trying that");
+        let detail = "the account key was changed; it has been read again";
+        Err(Failure::new(FailureKind::Busy, detail))
+    }
+
     fn perform(
         &self,
         exchange: Result<Box<dyn AzureExchange>, Failure>,
         request: Request,
+        about: Option<ConnectionId>,
     ) -> BoxFuture<'static, Outcome> {
         match exchange {
-            Ok(exchange) => self.clone().run(exchange, request).boxed(),
+            Ok(exchange) => self.clone().run(exchange, request, about).boxed(),
             Err(failure) => std::future::ready(Err(failure)).boxed(),
         }
     }
@@ -119,7 +164,8 @@ impl Sender {
 impl Perform for Azure {
     fn perform(&self, request: Request) -> BoxFuture<'static, Outcome> {
         let exchange = self.store.begin_exchange(&request, wall_clock());
-        self.sender.perform(exchange, request)
+        let about = request.operation.connection();
+        self.sender.perform(exchange, request, about)
     }
 }
 
@@ -140,18 +186,23 @@ impl Carrier for Azure {
             Failure::new(FailureKind::Malformed, detail)
         })?;
         let sender = self.sender.clone();
-        Ok(Arc::new(Session { session, sender }))
+        Ok(Arc::new(Session {
+            id,
+            azure: session,
+            sender,
+        }))
     }
 }
 
 struct Session {
-    session: Arc<dyn AzureSession>,
+    id: ConnectionId,
+    azure: Arc<dyn AzureSession>,
     sender: Sender,
 }
 
 impl Perform for Session {
     fn perform(&self, request: Request) -> BoxFuture<'static, Outcome> {
-        let exchange = self.session.begin_exchange(&request, wall_clock());
-        self.sender.perform(exchange, request)
+        let exchange = self.azure.begin_exchange(&request, wall_clock());
+        self.sender.perform(exchange, request, Some(self.id))
     }
 }

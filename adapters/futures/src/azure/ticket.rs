@@ -1,7 +1,7 @@
 //! Azure's addresses and connection URLs.
 
 use super::service::{Limits, dialer, listener};
-use super::{Azure, wall_clock};
+use super::{Azure, Reload, wall_clock};
 use crate::address::{AddressError, Options};
 use crate::carrier::Carrier;
 use crate::platform::Platform;
@@ -36,6 +36,31 @@ pub(crate) fn open(
     )
 }
 
+/// Reads the key of an account again as [`open`] found it. An address that holds its key itself
+/// has no other.
+pub(crate) fn reload(
+    address: &str,
+    options: &Options,
+    store: &Arc<dyn AzureStore>,
+) -> Option<Reload> {
+    let address = StoreAddress::parse(address)?.ok()?;
+    if address.credential.is_some() {
+        return None;
+    }
+    let (options, store) = (options.clone(), store.clone());
+    Some(Arc::new(move || {
+        let lookup = |name: &str| (options.environment)(name);
+        match (environment::locate(&address, lookup), store.credential()) {
+            (
+                Ok((_, Credential::SharedKey { key: new, .. })),
+                Some(Credential::SharedKey { key, .. }),
+            ) => key.replace(&new),
+            // What cannot be read now may be read later; the refusal is told anyway.
+            _ => false,
+        }
+    }))
+}
+
 fn names(service: Service, options: &Options) -> Result<Names, AddressError> {
     let handshake = options.handshake.as_deref().unwrap_or(HANDSHAKE);
     let token = options.token.as_deref().unwrap_or(TOKEN);
@@ -53,11 +78,14 @@ fn check(endpoint: &Url, options: &Options) -> Result<(), AddressError> {
 pub(crate) fn carrier(
     store: &Arc<dyn AzureStore>,
     platform: &Platform,
+    reload: Option<Reload>,
 ) -> Result<Arc<dyn Carrier>, Error> {
     let client = platform.http.clone();
     let client = client.ok_or(Error::Misuse("this store needs an HTTP client"))?;
     let carrier = Azure::new(store.clone(), client, platform.runtime.clone());
-    Ok(Arc::new(carrier.map_err(|e| refused(&e))?))
+    Ok(Arc::new(
+        carrier.map_err(|e| refused(&e))?.reloading(reload),
+    ))
 }
 
 fn refused(error: &stillwire_azure::Error) -> Error {
@@ -146,7 +174,7 @@ impl Ticket {
     }
 
     pub(crate) fn carrier(&self, platform: &Platform) -> Result<Arc<dyn Carrier>, Error> {
-        carrier(&self.store, platform)
+        carrier(&self.store, platform, None)
     }
 }
 

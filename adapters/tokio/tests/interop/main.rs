@@ -3,6 +3,7 @@
 //! `cargo xtask test` sets the two variables these tests need; without them each says that it was
 //! skipped.
 
+mod crowd;
 mod go;
 mod hostile;
 mod roles;

@@ -1,0 +1,286 @@
+//! What a listener that is left running meets: keys that change, applications that do not let go,
+//! logs in which sessions must be found.
+#![cfg(feature = "azure")]
+
+mod common;
+
+use azure_core::http::headers::{AUTHORIZATION, HeaderName, HeaderValue, Headers};
+use azure_core::http::request::Body;
+use azure_core::http::{AsyncRawResponse, HttpClient, Request as HttpRequest, StatusCode};
+use common::{config, memory, pair};
+use futures_util::StreamExt;
+use std::sync::atomic::{AtomicU64, Ordering};
+use std::sync::{Arc, Mutex};
+use std::time::Duration;
+use stillwire_azure::blob::{BlobStore, Limits};
+use stillwire_azure::shared_key::authorization;
+use stillwire_azure::{AccountKey, Credential, Names, Service};
+use stillwire_core::aznet::ConnectionId;
+use stillwire_core::store::{FailureKind, Operation, Reply, Request, RequestId, Role};
+use stillwire_futures::{Azure, Carrier, Options, Perform, Platform, Store};
+use stillwire_tokio::{Config, Error, TokioRuntime};
+use tokio::io::AsyncReadExt;
+
+const ACCOUNT: &str = "acc";
+const OLD: &str = "b2xkIGtleQ==";
+const NEW: &str = "bmV3IGtleQ==";
+
+/// A blob service in a few lines: it lets in whoever signs with its present key, and says yes.
+#[derive(Debug)]
+struct Account {
+    key: Mutex<&'static str>,
+    listed: AtomicU64,
+    refused: AtomicU64,
+    /// What each request says it is about, with its path.
+    about: Mutex<Vec<(String, Option<String>)>>,
+}
+
+impl Account {
+    fn new() -> Arc<Self> {
+        Arc::new(Self {
+            key: Mutex::new(OLD),
+            listed: AtomicU64::new(0),
+            refused: AtomicU64::new(0),
+            about: Mutex::default(),
+        })
+    }
+
+    fn answer(&self, request: &HttpRequest) -> (u16, Vec<(&'static str, &'static str)>, String) {
+        let mut signed = Headers::new();
+        let mut shown = None;
+        for (name, value) in request.headers().iter() {
+            if *name == AUTHORIZATION {
+                shown = Some(value.as_str().to_owned());
+            } else {
+                signed.insert(name.clone(), value.clone());
+            }
+        }
+        let length = match request.body() {
+            Body::Bytes(bytes) => bytes.len() as u64,
+            Body::SeekableStream(_) => 0,
+        };
+        let key = AccountKey::parse(*self.key.lock().unwrap()).unwrap();
+        let expected = authorization(
+            Service::Blob,
+            ACCOUNT,
+            &key,
+            request.method(),
+            request.url(),
+            &signed,
+            length,
+        );
+        let about = HeaderName::from_static("x-ms-client-request-id");
+        let about = request
+            .headers()
+            .get_optional_str(&about)
+            .map(str::to_owned);
+        let path = request.url().path().to_owned();
+        self.about.lock().unwrap().push((path, about));
+        if shown != Some(expected) {
+            self.refused.fetch_add(1, Ordering::SeqCst);
+            let code = ("x-ms-error-code", "AuthenticationFailed");
+            return (403, vec![code], String::new());
+        }
+        let url = request.url().to_string();
+        if url.contains("comp=list") {
+            self.listed.fetch_add(1, Ordering::SeqCst);
+            let none = "<EnumerationResults><Blobs/><NextMarker/></EnumerationResults>";
+            return (200, Vec::new(), none.to_owned());
+        }
+        let status = match request.method() {
+            azure_core::http::Method::Get => 200,
+            azure_core::http::Method::Delete => 202,
+            _ => 201,
+        };
+        (status, Vec::new(), String::new())
+    }
+}
+
+#[derive(Debug)]
+struct Client(Arc<Account>);
+
+#[async_trait::async_trait]
+impl HttpClient for Client {
+    async fn execute_request(&self, request: &HttpRequest) -> azure_core::Result<AsyncRawResponse> {
+        let (status, head, body) = self.0.answer(request);
+        let mut headers = Headers::new();
+        for (name, value) in head {
+            headers.insert(
+                HeaderName::from_static(name),
+                HeaderValue::from_static(value),
+            );
+        }
+        let body = futures_util::stream::iter([Ok(body.into())]);
+        Ok(AsyncRawResponse::new(
+            StatusCode::from(status),
+            headers,
+            body.boxed(),
+        ))
+    }
+}
+
+fn platform(account: &Arc<Account>) -> Platform {
+    let runtime = TokioRuntime::new(tokio::runtime::Handle::current());
+    Platform::new(runtime).with_http(Arc::new(Client(account.clone())))
+}
+
+/// A store whose key is looked up where `key` is.
+fn store(key: &Arc<Mutex<&'static str>>) -> Store {
+    let key = key.clone();
+    let options = Options {
+        environment: Arc::new(move |name| match name {
+            "AZURE_STORAGE_ACCOUNT" => Some(ACCOUNT.to_owned()),
+            "AZURE_STORAGE_KEY" => Some((*key.lock().unwrap()).to_owned()),
+            _ => None,
+        }),
+        ..Options::default()
+    };
+    Store::from_address("azblob+http://127.0.0.1:1/acc", &options).unwrap()
+}
+
+#[tokio::test(start_paused = true)]
+async fn a_rotated_key_needs_no_restart() {
+    let account = Account::new();
+    let held = Arc::new(Mutex::new(OLD));
+    let store = store(&held);
+    let platform = platform(&account);
+    let listening = store.listen(&platform, Config::default());
+    let (mut listener, old_ticket) = listening.await.unwrap();
+    tokio::time::sleep(Duration::from_secs(5)).await;
+    let before = account.listed.load(Ordering::SeqCst);
+    assert!(before >= 4, "{before}");
+
+    // First the service's key changes, and some time later the place it is looked up in.
+    *account.key.lock().unwrap() = NEW;
+    tokio::time::sleep(Duration::from_secs(60)).await;
+    assert_eq!(account.listed.load(Ordering::SeqCst), before);
+    assert!(account.refused.load(Ordering::SeqCst) >= 5);
+    *held.lock().unwrap() = NEW;
+    tokio::time::sleep(Duration::from_secs(20)).await;
+    let after = account.listed.load(Ordering::SeqCst);
+    assert!(after > before + 5, "{before}, then {after}");
+    let refused = account.refused.load(Ordering::SeqCst);
+    tokio::time::sleep(Duration::from_secs(20)).await;
+    assert_eq!(account.refused.load(Ordering::SeqCst), refused);
+
+    // What is signed from now on is signed with the new key.
+    let new_ticket = store.ticket().unwrap().to_string();
+    assert_ne!(new_ticket, old_ticket.to_string());
+    let accepting = tokio::time::timeout(Duration::from_secs(1), listener.accept());
+    assert!(accepting.await.is_err(), "it still listens");
+    listener.stop().await.unwrap();
+}
+
+#[tokio::test(start_paused = true)]
+async fn a_key_that_stays_refused_ends_the_listener_in_the_end() {
+    let account = Account::new();
+    let held = Arc::new(Mutex::new(OLD));
+    let (store, platform) = (store(&held), platform(&account));
+    let listening = store.listen(&platform, Config::default());
+    let (mut listener, _) = listening.await.unwrap();
+    *account.key.lock().unwrap() = NEW;
+    let error = listener.accept().await.unwrap_err();
+    let Error::Store(failure) = error else {
+        panic!("{error}");
+    };
+    assert_eq!(failure.kind, FailureKind::Denied);
+    assert!(failure.detail.contains("the key is not that of account"));
+}
+
+#[tokio::test]
+async fn every_request_about_a_session_names_it_for_the_logs() {
+    let account = Account::new();
+    let endpoint = "http://127.0.0.1:1/acc".parse().unwrap();
+    let credential = Credential::shared_key(ACCOUNT, OLD).unwrap();
+    let names = Names::default();
+    let store = BlobStore::listener(&endpoint, credential, names, Limits::default()).unwrap();
+    let client = Arc::new(Client(account.clone()));
+    let runtime = Arc::new(TokioRuntime::new(tokio::runtime::Handle::current()));
+    let carrier = Azure::new(Arc::new(store), client, runtime).unwrap();
+    let id = ConnectionId::from_random([7; 16]);
+    let request = |operation| Request {
+        id: RequestId(1),
+        operation,
+        may_have_landed: false,
+        timeout: Duration::from_secs(5),
+    };
+    let mark = [1; 16];
+    let created = carrier.perform(request(Operation::CreateSession { id, mark }));
+    assert!(matches!(created.await, Ok(Reply::Session { .. })));
+    let session = carrier.session(id, Role::Listener, None).unwrap();
+    let write = Operation::Write {
+        sequence: 0,
+        chunks: vec![20],
+        bytes: vec![0; 20].into(),
+    };
+    assert_eq!(session.perform(request(write)).await, Ok(Reply::Done));
+    let list = Operation::ListHandshakes {
+        after: None,
+        limit: 1,
+    };
+    carrier.perform(request(list)).await.unwrap();
+    let about = account.about.lock().unwrap().clone();
+    let text = id.to_string();
+    let (of_session, others): (Vec<_>, Vec<_>) =
+        about.iter().partition(|(path, _)| path.contains(&text));
+    assert_eq!(
+        of_session.len(),
+        4,
+        "a container, two blobs, a block: {about:?}"
+    );
+    for (path, about) in of_session {
+        assert_eq!(about.as_deref(), Some(&*text), "{path}");
+    }
+    assert_eq!(others.len(), 1);
+    assert_ne!(
+        others[0].1.as_deref(),
+        Some(&*text),
+        "a listing is about nobody"
+    );
+    assert_eq!(
+        account.refused.load(Ordering::SeqCst),
+        0,
+        "it is signed as well"
+    );
+}
+
+#[tokio::test]
+async fn stopping_within_a_time_drops_what_is_still_open() {
+    let place = memory();
+    let mut pair = pair(&place, config()).await;
+    let monitor = pair.listener.monitor();
+    assert_eq!(monitor.connections(), 1);
+    // The application neither ends nor drops its connection.
+    let stopping = pair.listener.stop_within(Duration::from_millis(50));
+    let stopped = tokio::time::timeout(Duration::from_secs(30), stopping).await;
+    stopped
+        .expect("it does not wait for the application")
+        .unwrap();
+    assert_eq!(monitor.connections(), 0);
+    let mut rest = Vec::new();
+    assert!(pair.accepted.read_to_end(&mut rest).await.is_err());
+    assert!(rest.is_empty());
+    drop(pair.dialed);
+}
+
+#[tokio::test]
+async fn stopping_waits_for_what_is_still_open() {
+    let place = memory();
+    let pair = pair(&place, config()).await;
+    let stopping = tokio::time::timeout(Duration::from_secs(1), pair.listener.stop());
+    assert!(stopping.await.is_err());
+    drop((pair.accepted, pair.dialed));
+}
+
+#[tokio::test]
+async fn a_listener_that_follows_another_finds_nothing_left() {
+    let place = common::directory();
+    for _ in 0..2 {
+        let pair = pair(&place, config()).await;
+        drop((pair.accepted, pair.dialed));
+        pair.listener.stop().await.unwrap();
+        let mut left = place.store.sweep(config(), Duration::ZERO, true).unwrap();
+        let only = left.next().await.unwrap();
+        assert_eq!(only, stillwire_tokio::SweepEvent::Finished(Ok(())));
+    }
+}
