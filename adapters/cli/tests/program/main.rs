@@ -3,6 +3,7 @@
 
 mod asoc;
 mod bad_input;
+mod examine;
 mod files;
 mod forwarding;
 mod hostile;
