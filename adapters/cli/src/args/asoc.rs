@@ -27,6 +27,8 @@ pub enum AsocVerb {
     Discover(AsocDiscover),
     /// Print a fresh key, or the cluster's key from the master key
     Keygen(AsocKeygen),
+    /// A small authority for the nodes' certificates
+    Ca(AsocCa),
 }
 
 /// Who we are and how we speak.
@@ -53,6 +55,29 @@ pub struct AsocIdentity {
         requires = "hardened"
     )]
     pub cipher: Cipher,
+    /// TLS.
+    #[command(flatten)]
+    pub tls: AsocTls,
+}
+
+/// TLS around ASoc.
+#[derive(Args, Clone, Debug)]
+pub struct AsocTls {
+    /// Speak over TLS; certificates are always verified
+    #[arg(long, requires = "ca")]
+    pub tls: bool,
+    /// Our certificate with its chain and private key, as PEM, which only its owner may read
+    #[arg(long, value_name = "F", value_hint = ValueHint::FilePath, requires = "tls")]
+    pub cert: Option<PathBuf>,
+    /// The certificates of the authorities that peers must come from, as PEM
+    #[arg(long, value_name = "F", value_hint = ValueHint::FilePath, requires = "tls")]
+    pub ca: Option<PathBuf>,
+    /// The authorities' lists of revoked certificates, as PEM
+    #[arg(long, value_name = "F", value_hint = ValueHint::FilePath, requires = "tls")]
+    pub crl: Option<PathBuf>,
+    /// The name in the server's certificate, if not the address that is dialed
+    #[arg(long, value_name = "NAME", requires = "tls")]
+    pub server_name: Option<String>,
 }
 
 /// `--cipher`.
@@ -168,4 +193,57 @@ pub struct AsocKeygen {
     /// The cluster's name
     #[arg(long, value_name = "NAME", requires = "master_file")]
     pub cluster: Option<String>,
+}
+
+/// `asoc ca`.
+#[derive(Args, Debug)]
+#[command(after_help = "\
+DIR holds ca.pem (give it to every node), ca.key (keep it), crl.pem and a file for each node.
+
+Examples:
+  stillwire asoc ca init pki
+  stillwire asoc ca issue pki --uuid \"$UUID\" --name node7.example --name 10.0.1.7
+  stillwire asoc ca revoke pki \"$UUID\"")]
+pub struct AsocCa {
+    /// What to do.
+    #[command(subcommand)]
+    pub verb: AsocCaVerb,
+}
+
+/// The verbs of the authority.
+#[derive(Debug, Subcommand)]
+pub enum AsocCaVerb {
+    /// Make an authority in a directory of its own
+    Init {
+        /// The directory; it is made
+        #[arg(value_name = "DIR", value_hint = ValueHint::DirPath)]
+        dir: PathBuf,
+        /// The authority's name
+        #[arg(long, value_name = "NAME", default_value = "stillwire cluster")]
+        name: String,
+    },
+    /// Make a node's certificate and key: DIR/UUID.pem
+    Issue {
+        /// The authority's directory
+        #[arg(value_name = "DIR", value_hint = ValueHint::DirPath)]
+        dir: PathBuf,
+        /// The node's UUID
+        #[arg(long, value_name = "UUID")]
+        uuid: String,
+        /// A host name or address by which the node is dialed; may be given several times
+        #[arg(long, value_name = "HOST", required = true)]
+        name: Vec<String>,
+        /// Days for which it holds
+        #[arg(long, value_name = "N", default_value = "90")]
+        days: u32,
+    },
+    /// Shut a node out: writes DIR/crl.pem
+    Revoke {
+        /// The authority's directory
+        #[arg(value_name = "DIR", value_hint = ValueHint::DirPath)]
+        dir: PathBuf,
+        /// The node's UUID
+        #[arg(value_name = "UUID")]
+        uuid: String,
+    },
 }

@@ -1,6 +1,6 @@
 //! `stillwire asoc dial ADDR`
 
-use super::{config, fault, key, listen, node_id, resolve, warn_open};
+use super::{config, fault, key, listen, node_id, resolve, tls, warn_open};
 use crate::args::asoc::AsocDial;
 use crate::exit::{Code, Fault};
 use crate::run::Run;
@@ -18,12 +18,13 @@ pub(super) async fn run(verb: &AsocDial, run: &Run) -> Result<(), Fault> {
         keys: vec![key(&options.key, run)?],
         community: options.community.clone(),
     };
+    let tls = tls(&options.tls, false)?;
     let work = async {
         let to = resolve(&verb.address).await?;
-        let connection = connect(to, identity, config(options), None)
+        let connection = connect(to, identity, config(options), tls)
             .await
             .map_err(|error| fault(&error))?;
-        if !options.hardened {
+        if !options.hardened && !options.tls.tls {
             warn_open(run);
         }
         exchange(&connection, verb.no_answer).await?;

@@ -28,6 +28,7 @@ pub(super) async fn run(verb: &AsocListen, run: &Run) -> Result<(), Fault> {
         community: identity.community.clone(),
         ..options.config
     };
+    options.wrap = super::tls(&identity.tls, true)?;
     options.listen = Some(resolve(&verb.address).await?);
     let out = run.out;
     options.audit = Some(Arc::new(move |event| {
@@ -43,7 +44,7 @@ pub(super) async fn run(verb: &AsocListen, run: &Run) -> Result<(), Fault> {
         out.event(&json, &human);
     }));
     let node = start(options).await.map_err(|error| fault(&error))?;
-    if !identity.hardened {
+    if !identity.hardened && !identity.tls.tls {
         warn_open(run);
     }
     let at = node

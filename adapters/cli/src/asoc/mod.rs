@@ -1,20 +1,23 @@
 //! `stillwire asoc`: nodes, streams and keys of ASoc.
 
+mod ca;
 mod dial;
 mod discover;
 mod keygen;
 mod listen;
 mod node;
 
-use crate::args::asoc::{AsocIdentity, AsocVerb, Cipher};
+use crate::args::asoc::{AsocIdentity, AsocTls, AsocVerb, Cipher};
 use crate::exit::{Code, Fault};
 use crate::key::KeyOptions;
 use crate::run::Run;
 use serde_json::{Value, json};
 use std::net::SocketAddr;
 use std::path::PathBuf;
+use std::sync::Arc;
 use stillwire_core::{Class, Error};
-use stillwire_tokio::asoc::{ApiKey, AuditEvent, Config, NodeId, Profile, Suite};
+use stillwire_tls::{Settings, Tls};
+use stillwire_tokio::asoc::{ApiKey, AuditEvent, Config, NodeId, Profile, Suite, Wrap};
 
 /// Runs the verb.
 pub(crate) async fn run(verb: &AsocVerb, run: &Run) -> Result<(), Fault> {
@@ -24,6 +27,7 @@ pub(crate) async fn run(verb: &AsocVerb, run: &Run) -> Result<(), Fault> {
         AsocVerb::Node(verb) => node::run(verb, run).await,
         AsocVerb::Discover(verb) => discover::run(verb, run).await,
         AsocVerb::Keygen(verb) => keygen::run(verb, run),
+        AsocVerb::Ca(verb) => ca::run(&verb.verb, run),
     }
 }
 
@@ -73,6 +77,39 @@ fn config(identity: &AsocIdentity) -> Config {
         },
         ..Config::default()
     }
+}
+
+/// TLS, if it was asked for. Whoever listens needs a certificate, and asks for one.
+fn tls(options: &AsocTls, listens: bool) -> Result<Option<Arc<dyn Wrap>>, Fault> {
+    if !options.tls {
+        return Ok(None);
+    }
+    if listens && options.cert.is_none() {
+        return Err(
+            Fault::new(Code::Usage, "a node that listens with --tls needs --cert")
+                .with_hint("stillwire asoc ca issue makes one"),
+        );
+    }
+    let read = |path: &PathBuf| {
+        std::fs::read(path)
+            .map_err(|error| Fault::file(&format!("cannot read {:?}", path.display()), &error))
+    };
+    let identity = options.cert.as_deref().map(crate::key::from_file);
+    let identity = identity.transpose()?;
+    let settings = Settings {
+        identity: identity.map(|pem| pem.as_bytes().to_vec()),
+        authorities: options
+            .ca
+            .as_ref()
+            .map(read)
+            .transpose()?
+            .unwrap_or_default(),
+        revoked: options.crl.as_ref().map(read).transpose()?,
+        mutual: true,
+        server_name: options.server_name.clone(),
+    };
+    let tls = Tls::new(&settings).map_err(|error| Fault::new(Code::Usage, error.to_string()))?;
+    Ok(Some(Arc::new(tls)))
 }
 
 /// Says once that frames of the default profile are open.

@@ -178,6 +178,47 @@ fn a_node_keeps_its_static_peer_and_logs_as_json_lines() {
     assert!(done.last_line().contains("static_pears"), "{}", done.stderr);
 }
 
+#[cfg(unix)]
+#[test]
+fn with_tls_both_ends_show_certificates_and_one_node_is_shut_out() {
+    let place = tempfile::tempdir().unwrap();
+    let pki = place.path().join("pki");
+    let pki = pki.to_str().unwrap();
+    let ca = |arguments: &[&str]| {
+        let mut command = stillwire(["asoc", "ca"]);
+        command.args(arguments);
+        run(command, Input::Nothing).expect(0)
+    };
+    ca(&["init", pki]);
+    let uuid = |n: u8| format!("0000000{n}-0000-4000-8000-000000000000");
+    for n in 1..=3 {
+        ca(&["issue", pki, "--uuid", &uuid(n), "--name", "127.0.0.1"]);
+    }
+    ca(&["revoke", pki, &uuid(3)]);
+    let root = format!("{pki}/ca.pem");
+    let certificate = |n: u8| format!("{pki}/{}.pem", uuid(n));
+    let (own, list) = (certificate(1), format!("{pki}/crl.pem"));
+    let listening = [
+        "--echo", "--tls", "--cert", &own, "--ca", &root, "--crl", &list,
+    ];
+    let (running, address) = listener(&listening, KEY);
+    let dial = |n: u8| {
+        let (id, own) = (uuid(n), certificate(n));
+        let arguments = [
+            "dial", &address, "--tls", "--cert", &own, "--ca", &root, "--uuid", &id,
+        ];
+        run(asoc(&arguments, KEY), Input::Bytes(b"over TLS".to_vec()))
+    };
+    assert_eq!(dial(2).expect(0).stdout, b"over TLS");
+    let shut_out = dial(3);
+    assert!(matches!(shut_out.code, Some(3 | 4)), "{}", shut_out.stderr);
+    assert!(shut_out.stdout.is_empty());
+    // Without TLS nobody answers in words that we know.
+    let plain = run(asoc(&["dial", &address], KEY), Input::Nothing);
+    assert!(matches!(plain.code, Some(3..=5)), "{}", plain.stderr);
+    stop(running);
+}
+
 /// The real node, run by our small program.
 struct Python(std::process::Child);
 
