@@ -318,11 +318,11 @@ fn past_the_bound_on_connections_dialers_wait_and_are_served_in_turn() {
 
 #[cfg(unix)]
 #[test]
-fn a_key_changed_in_its_file_is_taken_up_by_a_running_listener() {
+fn a_key_is_read_from_its_file_and_a_wrong_one_is_refused_at_the_start() {
     let Some(place) = Place::azurite() else {
         return;
     };
-    // The emulator's key cannot be changed; a wrong one that is corrected is the same to us.
+    // The emulator's key cannot be changed: what a listener makes of that is tested without it.
     let file = place.write("key", KEY.as_bytes());
     let mut command = place.listening("listen", &["--echo", "-v"]);
     command
