@@ -4,7 +4,7 @@ use std::collections::BTreeMap;
 use std::sync::Arc;
 use std::sync::atomic::{AtomicU32, Ordering};
 use std::time::Duration;
-use stillwire_futures::Options;
+use stillwire_futures::{AddressError, Options};
 use tempfile::TempDir;
 
 /// The account that every Azurite has.
@@ -85,6 +85,7 @@ macro_rules! azure {
 
 azure! {
     azblob: "STILLWIRE_AZURITE_BLOB", 20_000_000, 16 << 20;
+    azqueue: "STILLWIRE_AZURITE_QUEUE", 4_000_000, 2 << 20;
     aztable: "STILLWIRE_AZURITE_TABLE", 20_000_000, 16 << 20;
 }
 
@@ -141,5 +142,9 @@ fn emulator(driver: &str, variable: &str) -> Result<Place, String> {
         environment: Arc::new(move |name| variables.get(name).map(ToString::to_string)),
         ..Options::default()
     };
-    Ok(Place::at(format!("{driver}+{endpoint}"), options))
+    let place = Place::at(format!("{driver}+{endpoint}"), options);
+    match stillwire_futures::Store::from_address(&place.address, &place.options) {
+        Err(AddressError::Unsupported(service)) => Err(format!("{service} is not carried")),
+        _ => Ok(place),
+    }
 }

@@ -4,7 +4,7 @@ mod matrix;
 
 use stillwire_scenarios::{grid, scenarios};
 
-grid!([tokio async_std smol blocking] x [azblob aztable]);
+grid!([tokio async_std smol blocking] x [azblob azqueue aztable]);
 
 #[test]
 #[ignore = "peer_crash runs it in a process of its own"]
