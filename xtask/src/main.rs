@@ -1,6 +1,7 @@
 //! The tasks of the project: `cargo xtask test` is what CI runs and what the
 //! README promises; the others are its parts and the benchmarks.
 
+mod asoc;
 mod azurite;
 mod bench;
 mod commonware;
@@ -23,6 +24,7 @@ usage: cargo xtask COMMAND
   azurite                 start the pinned emulator and print its addresses, until Ctrl-C
   bench aznet [--only ROW]... [--side go|stillwire] [--rounds N]
                           Go to Go and Stillwire to Stillwire on the same work, as a table
+  bench asoc              ASoc beside a bare TCP copy, handshakes, idle connections
   bench ziti              libsodium and Stillwire on messages of 64 KiB
   mutants [--only NAME]... [--seeds N]
                           known-bad variants of the core, each to be caught by the simulator
@@ -39,6 +41,7 @@ fn main() -> ExitCode {
         ["test", rest @ ..] => steps::test(rest),
         ["azurite"] => azurite::serve(),
         ["bench", "aznet", rest @ ..] => bench::aznet(rest),
+        ["bench", "asoc"] => asoc::bench(),
         ["bench", "ziti"] => ziti::bench(),
         ["mutants", rest @ ..] => mutants::run(rest),
         ["help" | "--help" | "-h"] => {
