@@ -104,7 +104,7 @@ impl Default for Config {
             confirm_after: Duration::from_millis(200),
             close_timeout: Duration::from_secs(30),
             accept_poll: Duration::from_secs(1),
-            token_poll: Duration::from_millis(200),
+            token_poll: Duration::from_millis(300),
             request_timeout: Duration::from_secs(30),
             retry_window: Duration::from_secs(60),
             receive_buffer: 16 << 20,
