@@ -9,6 +9,7 @@ mod hostile;
 mod roles;
 mod scope;
 mod table;
+mod table_hostile;
 mod vanish;
 
 pub(crate) use go::Emulator;
