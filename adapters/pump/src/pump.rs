@@ -39,6 +39,8 @@ pub(crate) struct Ready {
     pub(crate) writable: bool,
     pub(crate) flushed: bool,
     pub(crate) finished: bool,
+    /// It wants bytes of its carrier.
+    pub(crate) hungry: bool,
 }
 
 /// A machine behind a mutex, with the wakers of everybody who waits for it.
@@ -61,6 +63,8 @@ pub(crate) struct State<M> {
     pub(crate) ended: bool,
     /// Bytes that the driver has and the carrier has not.
     pub(crate) in_transit: bool,
+    /// The driver leaves the carrier alone until the machine wants bytes again.
+    pub(crate) sated: bool,
     /// The application has gone.
     pub(crate) abandoned: bool,
 }
@@ -76,6 +80,7 @@ impl<M: Machine + 'static> Pump<M> {
             writable: true,
             flushed: true,
             finished: is_finished(machine),
+            hungry: false,
         })
     }
 
@@ -88,6 +93,7 @@ impl<M: Machine + 'static> Pump<M> {
             closing: false,
             ended: false,
             in_transit: false,
+            sated: false,
             abandoned: false,
         };
         Self {
@@ -227,6 +233,7 @@ impl<M: Channel + 'static> Pump<M> {
                 writable: failed || machine.is_writable(),
                 flushed: failed || machine.is_flushed(),
                 finished: machine.is_finished(),
+                hungry: false,
             }
         })
     }
@@ -234,7 +241,8 @@ impl<M: Channel + 'static> Pump<M> {
     /// Wakes the driver only when there is something new for it: most bytes of a busy stream
     /// just gather.
     pub(crate) fn after_stream_call(&self, mut state: MutexGuard<'_, State<M>>) {
-        if state.machine.has_output() {
+        let fetch = state.sated && (self.ready)(&state.machine).hungry;
+        if fetch || state.machine.has_output() {
             self.after_call(state);
         } else {
             let due = self.due(&mut state);

@@ -20,6 +20,7 @@ impl<M: Channel + Messages + Streamed + 'static> Pump<M> {
                 writable: failed || machine.is_writable(),
                 flushed: failed || machine.is_flushed(),
                 finished: machine.is_finished(),
+                hungry: machine.wants_bytes(),
             }
         })
     }
@@ -29,7 +30,8 @@ impl<M: Channel + Messages + Streamed + 'static> Pump<M> {
     /// ends that both wait would wait for ever.
     pub fn poll_wants_bytes(&self, cx: &mut Context<'_>) -> Poll<()> {
         let mut state = self.lock();
-        if state.machine.wants_bytes() {
+        state.sated = !state.machine.wants_bytes();
+        if !state.sated {
             return Poll::Ready(());
         }
         let forget = register(&mut state.waiting.driver, cx.waker());

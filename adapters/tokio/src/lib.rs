@@ -46,7 +46,9 @@ mod stream;
 #[cfg(feature = "azure")]
 pub use http::http_client;
 pub use runtime::TokioRuntime;
-pub use secure::{MessageReceiver, MessageSender, SecureReader, SecureStream, SecureWriter};
+pub use secure::{
+    MessageReceiver, MessageSender, Secure, SecureReader, SecureStream, SecureWriter,
+};
 pub use stillwire_core::store::{Failure, FailureKind, Profile};
 pub use stillwire_futures::{
     AddressError, Class, Config, ConnectionId, Driver, Error, ListenerMonitor, ListenerStats,

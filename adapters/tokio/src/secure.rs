@@ -9,10 +9,10 @@ use std::sync::Arc;
 use std::task::{Context, Poll};
 use stillwire_core::{Error, Instant};
 use stillwire_futures::Runtime;
-use stillwire_futures::secure::{self, Secure};
+use stillwire_futures::secure;
 use tokio::io::{AsyncRead, AsyncWrite, ReadBuf};
 
-pub use secure::{MessageReceiver, MessageSender};
+pub use secure::{MessageReceiver, MessageSender, Secure};
 
 /// A carrier of tokio's with the traits of `futures`.
 struct Carrier<T>(T);

@@ -324,3 +324,53 @@ async fn both_ends_can_compare_the_transcript() {
     assert!(transcript.is_some());
     assert_eq!(transcript, listener.with(Connection::transcript));
 }
+
+/// A machine of commonware does not say by `has_output` that reading made room.
+#[tokio::test]
+async fn a_machine_that_was_full_is_fed_again_once_the_application_reads() {
+    use std::sync::Arc;
+    use stillwire_core::commonware::{self, Admission, Door, Ed25519, Identity};
+    use stillwire_core::crypto::Secret;
+    let who = |seed: u8| Arc::new(Ed25519::new(&Secret::from([seed; 32])));
+    let (config, unix) = (
+        commonware::Config::default(),
+        stillwire_core::UnixTime::from_secs(1_700_000_000),
+    );
+    let listener = who(2).public();
+    let (a, b) = duplex(10_000);
+    let dialing = SecureStream::open(a, |now| {
+        commonware::Connection::dial(config.clone(), who(1), &listener, [3; 32], now, unix)
+    });
+    let listening = SecureStream::open(b, |now| {
+        let door = Door {
+            admission: Admission::Anyone,
+            seen: None,
+        };
+        let config = config.clone();
+        Ok(commonware::Connection::listen(
+            config,
+            who(2),
+            door,
+            [4; 32],
+            now,
+            unix,
+        ))
+    });
+    let (dialer, listener) = tokio::join!(dialing, listening);
+    let (mut dialer, mut listener) = (dialer.unwrap(), listener.unwrap());
+    let data = noise(5 << 20);
+    let copy = data.clone();
+    let sending = tokio::spawn(async move {
+        dialer.write_all(&copy).await.unwrap();
+        dialer.shutdown().await.unwrap();
+        dialer
+    });
+    // Until everything on the way is full.
+    tokio::time::sleep(Duration::from_millis(50)).await;
+    let mut got = Vec::new();
+    let reading = listener.read_to_end(&mut got);
+    let read = tokio::time::timeout(Duration::from_secs(60), reading).await;
+    read.expect("it stands still").unwrap();
+    assert!(got == data);
+    drop(sending.await.unwrap());
+}
