@@ -135,7 +135,7 @@ pub enum Operation {
         bytes: Bytes,
     },
     /// Fetch what is next in the peer's direction. Reply: [`Reply::Data`], [`Reply::Nothing`] or
-    /// [`Reply::Gap`].
+    /// [`Reply::NotYet`].
     Read {
         /// Sequence number of the next chunk not yet received whole.
         sequence: u64,
@@ -264,8 +264,13 @@ pub enum Reply {
         /// True when the very place is missing, not only empty.
         missing: bool,
     },
-    /// What was asked for is not there, though something that comes after it is.
-    Gap,
+    /// What was asked for was not there, though something else was.
+    NotYet {
+        /// True when something that comes later was among it: what was asked for is missing.
+        gap: bool,
+        /// True when it was so much that more is likely to be waiting right now.
+        more: bool,
+    },
     /// A chunk was removed, or there was none to remove.
     Released {
         /// How many it removed: 0 or 1.
@@ -296,7 +301,7 @@ impl fmt::Debug for Reply {
             }
             Self::Age(age) => write!(f, "Age({age:?})"),
             Self::Nothing { missing } => write!(f, "Nothing {{ missing: {missing} }}"),
-            Self::Gap => f.write_str("Gap"),
+            Self::NotYet { gap, more } => write!(f, "NotYet {{ gap: {gap}, more: {more} }}"),
             Self::Released { removed, left } => {
                 write!(f, "Released {{ removed: {removed}, left: {left} }}")
             }

@@ -25,6 +25,11 @@ pub(super) struct Sealed {
     pub(super) bytes: Bytes,
 }
 
+/// Queue and table, which never rotate, take one chunk per write.
+fn is_single(profile: &Profile, limit: usize) -> bool {
+    profile.writes_before_rotation.is_none() && limit <= profile.largest_chunk
+}
+
 #[derive(Default)]
 pub(super) struct Block {
     buf: BytesMut,
@@ -53,7 +58,12 @@ impl Block {
     /// Where data must stop.
     fn end(profile: &Profile, config: &Config) -> usize {
         let wanted = config.send_buffer.max(profile.largest_chunk);
-        profile.bytes_per_write.min(wanted).saturating_sub(SLACK)
+        let most = profile.bytes_per_write.min(wanted);
+        if is_single(profile, profile.bytes_per_write) {
+            // Control frames that do not fit any more take a write of their own.
+            return most;
+        }
+        most.saturating_sub(SLACK)
     }
 
     /// Payload bytes that fit in the open chunk, or in one that could be opened.
@@ -136,9 +146,7 @@ impl Block {
         if self.buf.len().saturating_add(needed) > limit {
             return Ok(false);
         }
-        // Queue and table, which never rotate, take one chunk per write.
-        let single = profile.writes_before_rotation.is_none() && limit <= profile.largest_chunk;
-        if single && self.open.is_none() && !self.chunks.is_empty() {
+        if is_single(profile, limit) && self.open.is_none() && !self.chunks.is_empty() {
             return Ok(false);
         }
         self.begin(sealer, HEADER);

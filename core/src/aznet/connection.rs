@@ -50,8 +50,8 @@ enum Phase {
 
 /// One encrypted connection. Keeps the contract of [`Machine`] and [`Channel`](crate::Channel).
 ///
-/// Holds at most `send_buffer` bytes gathered and as much in flight, and `receive_buffer` bytes
-/// received plus one read.
+/// Holds at most `send_buffer` bytes gathered and as much in flight (or, where several writes are,
+/// `send_buffer` bytes in all), and `receive_buffer` bytes received plus one read.
 pub struct Connection {
     id: ConnectionId,
     role: Role,
@@ -299,6 +299,11 @@ impl Connection {
                 FailureKind::NotFound,
                 "the session was deleted while it was in use; open a new connection",
             ))
+        } else if self.inbound.gap {
+            Error::Store(Failure::new(
+                FailureKind::NotFound,
+                "a part of the stream never came though later ones did; open a new connection",
+            ))
         } else if self.outbound.fin_stored() {
             Error::Timeout(Timer::Close)
         } else {
@@ -360,6 +365,11 @@ impl Connection {
         if matches!(self.phase, Phase::Cleaning | Phase::Over) {
             // The stream is over: what is still under way changes nothing.
             return Ok(());
+        }
+        if self.inbound.releases.owns(id) {
+            let (config, stats) = (&self.config, &mut self.stats);
+            let releases = &mut self.inbound.releases;
+            return releases.reply(now, id, result, config, stats);
         }
         if self.inbound.owns(id) {
             return match result {

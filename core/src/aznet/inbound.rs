@@ -5,7 +5,9 @@
 use super::block::DONE;
 use super::config::Config;
 use super::news::News;
+use super::plain::Plain;
 use super::polling::Poller;
+use super::release::Releases;
 use super::retry::{Ids, Task};
 use super::stats::{Stats, add};
 use super::wire::chunk::{self, OVERHEAD, Opener, PREFIX};
@@ -15,12 +17,8 @@ use crate::store::{
     Direction, Failure, FailureKind, Operation, Profile, Reply, Request, RequestId,
 };
 use crate::time::Instant;
-use alloc::collections::VecDeque;
 use bytes::{Buf, Bytes, BytesMut};
 use core::time::Duration;
-
-/// Pieces up to this size are copied together.
-const SMALL: usize = 2048;
 
 /// Bytes that a read which is known to find some is given time for at first.
 const LIKELY: usize = 1 << 20;
@@ -39,13 +37,13 @@ pub(super) struct Inbound {
     head: [u8; HEADER],
     head_length: usize,
     current: Option<Current>,
-    plain: VecDeque<BytesMut>,
-    /// Size of the read whose bytes are being taken in: a slice of it keeps all of it alive.
-    pinned: usize,
-    buffered: usize,
+    plain: Plain,
     pub(super) fin: bool,
     read: Option<Task>,
     rotation: Option<Task>,
+    pub(super) releases: Releases,
+    /// What came last comes after something that is missing.
+    pub(super) gap: bool,
     places: u32,
     /// A rotate frame came: nothing may follow in this place.
     rotating: bool,
@@ -70,12 +68,12 @@ impl Inbound {
             head: [0; HEADER],
             head_length: 0,
             current: None,
-            plain: VecDeque::new(),
-            pinned: 0,
-            buffered: 0,
+            plain: Plain::default(),
             fin: false,
             read: None,
             rotation: None,
+            releases: Releases::new(profile),
+            gap: false,
             places: 0,
             rotating: false,
             poller,
@@ -100,41 +98,23 @@ impl Inbound {
     }
 
     pub(super) fn buffered(&self) -> usize {
-        self.buffered
+        self.plain.length()
     }
 
     /// Copies plaintext out.
     pub(super) fn take(&mut self, out: &mut [u8]) -> usize {
-        let mut filled = 0_usize;
-        while let Some(front) = self.plain.front_mut() {
-            let Some(space) = out.get_mut(filled..).filter(|space| !space.is_empty()) else {
-                break;
-            };
-            let n = space.len().min(front.len());
-            let (Some(to), Some(from)) = (space.get_mut(..n), front.get(..n)) else {
-                break;
-            };
-            to.copy_from_slice(from);
-            front.advance(n);
-            filled = filled.saturating_add(n);
-            if front.is_empty() {
-                self.plain.pop_front();
-            }
-        }
-        self.buffered = self.buffered.saturating_sub(filled);
-        filled
+        self.plain.take(out)
     }
 
     /// From now on bytes are authenticated, counted and dropped: nobody will read them.
     pub(super) fn discard(&mut self) {
         self.discard = true;
-        self.plain.clear();
-        self.buffered = 0;
+        self.plain = Plain::default();
     }
 
     /// True when the application holds us back from fetching.
     pub(super) fn is_full(&self, config: &Config) -> bool {
-        !self.fin && self.buffered > config.receive_buffer / 2
+        !self.fin && self.buffered() > config.receive_buffer / 2
     }
 
     /// We sent something, which took so long: look sooner.
@@ -160,10 +140,7 @@ impl Inbound {
             add(&mut stats.other_requests, u64::from(request.is_some()));
             return request;
         }
-        if self.read.is_none() {
-            if self.is_full(config) || self.poller.due() > now {
-                return None;
-            }
+        if self.read.is_none() && !self.is_held_back(config) && self.poller.due() <= now {
             let operation = Operation::Read {
                 sequence: self.opener.sequence(),
                 limit: self.limit,
@@ -173,10 +150,19 @@ impl Inbound {
         }
         let tries = self.read.as_ref().map_or(0, |task| task.tries);
         let timeout = self.patience(tries, profile, config);
-        let task = self.read.as_mut()?;
-        let request = task.start(now, ids, timeout)?;
-        add(&mut stats.retries, u64::from(task.tries > 1));
-        Some(request)
+        if let Some(task) = &mut self.read
+            && let Some(request) = task.start(now, ids, timeout)
+        {
+            add(&mut stats.retries, u64::from(task.tries > 1));
+            return Some(request);
+        }
+        let sequence = self.opener.sequence();
+        self.releases.poll(now, sequence, config, ids, stats)
+    }
+
+    /// True when nothing more is fetched for now.
+    fn is_held_back(&self, config: &Config) -> bool {
+        self.is_full(config) || self.releases.is_behind()
     }
 
     /// A read that probably finds nothing should not hang for as long as a full one may take;
@@ -201,11 +187,12 @@ impl Inbound {
         if let Some(task) = &self.rotation {
             return task.deadline();
         }
-        match &self.read {
+        let read = match &self.read {
             Some(task) => task.deadline(),
-            None if self.is_full(config) => None,
+            None if self.is_held_back(config) => None,
             None => Some(self.poller.due()),
-        }
+        };
+        [read, self.releases.deadline()].into_iter().flatten().min()
     }
 
     pub(super) fn owns(&self, id: RequestId) -> bool {
@@ -234,6 +221,7 @@ impl Inbound {
             }
             Reply::Data { bytes, more } => {
                 self.read = None;
+                self.gap = false;
                 self.seen = true;
                 self.missing_since = None;
                 add(&mut stats.reads, 1);
@@ -241,7 +229,10 @@ impl Inbound {
                 let most = Self::most(profile, config);
                 self.limit = self.limit.saturating_mul(2).min(most);
                 let length = bytes.len();
+                let before = stats.chunks_opened;
                 let news = self.bytes(now, bytes, profile, config, stats)?;
+                self.releases
+                    .taken_in(stats.chunks_opened.saturating_sub(before));
                 if news.frames || more {
                     self.poller.found(now, length, more);
                 } else {
@@ -250,8 +241,23 @@ impl Inbound {
                 }
                 Ok(news)
             }
+            Reply::NotYet { gap, more } => {
+                self.read = None;
+                self.more = more;
+                self.gap = gap;
+                self.seen = true;
+                self.missing_since = None;
+                add(&mut stats.empty_reads, 1);
+                if more {
+                    self.poller.soon(now);
+                } else {
+                    self.poller.missed(now);
+                }
+                Ok(News::default())
+            }
             Reply::Nothing { missing } => {
                 self.read = None;
+                self.gap = false;
                 self.more = false;
                 add(&mut stats.empty_reads, 1);
                 if !missing {
@@ -299,7 +305,7 @@ impl Inbound {
         stats: &mut Stats,
     ) -> Result<News, Error> {
         let mut news = News::default();
-        self.pinned = bytes.len();
+        self.plain.reading(bytes.len());
         // First the rest of a chunk that began earlier, so that only that one is copied.
         while !self.partial.is_empty() && !bytes.is_empty() {
             let wanted = match self.partial.first_chunk::<PREFIX>() {
@@ -396,7 +402,7 @@ impl Inbound {
             if current.kind == kind::DATA && !payload.is_empty() {
                 add(&mut stats.bytes_received, payload.len() as u64);
                 if !self.discard {
-                    self.keep(payload);
+                    self.plain.keep(payload);
                 }
             }
             if left > 0 {
@@ -429,25 +435,6 @@ impl Inbound {
                 _ => {}
             }
         }
-    }
-
-    /// Queues plaintext. Pieces that are small beside the read they came in are copied together,
-    /// so that no choice of frames makes us hold many times their weight.
-    fn keep(&mut self, payload: BytesMut) {
-        self.buffered = self.buffered.saturating_add(payload.len());
-        if payload.len() > SMALL.max(self.pinned / 8) {
-            self.plain.push_back(payload);
-            return;
-        }
-        if let Some(tail) = self.plain.back_mut()
-            && tail.capacity().saturating_sub(tail.len()) >= payload.len()
-        {
-            tail.extend_from_slice(&payload);
-            return;
-        }
-        let mut tail = BytesMut::with_capacity(payload.len().max(SMALL.saturating_mul(4)));
-        tail.extend_from_slice(&payload);
-        self.plain.push_back(tail);
     }
 
     /// Reads a header, perhaps over several chunks, and judges it before its payload is there.

@@ -1,8 +1,9 @@
 //! Our direction: application bytes into frames, frames into chunks, chunks into writes.
 //!
 //! While a write is in flight, later bytes gather in the open block, so there is at most one write
-//! per round trip however small the application's writes are. A chunk is sealed once; a retry
-//! sends the same bytes under the same sequence number.
+//! per round trip however small the application's writes are. Where a carrier takes several writes
+//! at once, only a full block joins those in flight, or one that ends the stream. A chunk is sealed
+//! once; a retry sends the same bytes under the same sequence number.
 
 use super::block::{Block, DONE};
 use super::config::Config;
@@ -77,6 +78,7 @@ impl Outbound {
 
     pub(super) fn write(
         &mut self,
+        now: Instant,
         data: &[u8],
         profile: &Profile,
         config: &Config,
@@ -110,7 +112,17 @@ impl Outbound {
             let sealer = &mut self.sealer;
             self.block.control(kind::PING, profile, limit, sealer)?;
         }
-        let taken = self.block.write(data, profile, config, &mut self.sealer)?;
+        let mut taken = self.block.write(data, profile, config, &mut self.sealer)?;
+        // A full block goes in flight here and makes room for the next, where several may be.
+        while window(profile, config) > 1
+            && let Some(rest) = data.get(taken..).filter(|rest| !rest.is_empty())
+            && self.sequences_left(profile) > 0
+            && self.may_seal(profile, config)
+            && self.seal(now, profile, stats)?
+        {
+            let more = self.block.write(rest, profile, config, &mut self.sealer)?;
+            taken = taken.saturating_add(more);
+        }
         add(&mut stats.bytes_written, taken as u64);
         Ok(taken)
     }
@@ -224,11 +236,12 @@ impl Outbound {
         if self.block.is_empty() && !control {
             return false;
         }
-        let rotating = self.flights.iter().any(|f| f.rotate);
-        let window = usize::from(profile.writes_in_flight.max(1));
-        !rotating
-            && (self.flights.is_empty()
-                || (self.flights.len() < window && !self.block.has_room(profile, config)))
+        if self.rotation.is_some() || self.flights.iter().any(|f| f.rotate) {
+            return false;
+        }
+        let ending = self.fin == Fin::Wanted || (self.done && self.fin != Fin::Open);
+        let full = || ending || !self.block.has_room(profile, config);
+        self.flights.is_empty() || (self.flights.len() < window(profile, config) && full())
     }
 
     /// Closes the block, with the control frames that are wanted, and puts it in flight.
@@ -346,7 +359,13 @@ impl Outbound {
             return outcome.map_err(Error::Store);
         }
         let first = !self.any_stored && self.role == Role::Dialer;
-        let farewell_only = self.done_sealed && self.fin == Fin::Stored;
+        // With our end mark and the farewell in storage, the peer may have read all and cleaned up.
+        let all_said = self.done_sealed
+            && self.flights.iter().all(|flight| {
+                let end = flight.fin || flight.done;
+                !end || flight.task.may_have_landed
+            });
+        let fin_stored = self.fin == Fin::Stored;
         let Some(at) = self.flights.iter().position(|f| f.task.is(id)) else {
             return Ok(());
         };
@@ -354,12 +373,15 @@ impl Outbound {
             return Ok(());
         };
         let gone = failure.kind == FailureKind::NotFound;
-        if flight.fin && flight.done && gone && flight.task.may_have_landed {
-            // The listener removes the session once it has read these two frames.
+        if all_said && gone && flight.task.may_have_landed {
+            // The listener removes the session once it has read everything up to the farewell.
+            if flight.fin {
+                self.fin = Fin::Stored;
+            }
             self.flights.remove(at);
-            self.fin = Fin::Stored;
             return Ok(());
         }
+        let farewell_only = self.done_sealed && fin_stored && !flight.fin && flight.data == 0;
         if farewell_only && !failure.is_retryable() {
             // The farewell is a courtesy: the peer may have cleaned up already.
             self.flights.remove(at);
@@ -387,4 +409,12 @@ impl Outbound {
         self.ping = false;
         self.done = false;
     }
+}
+
+/// Writes that may be in flight: what the carrier takes, and with the block being gathered no more
+/// than `send_buffer` bytes, if that holds two of them.
+fn window(profile: &Profile, config: &Config) -> usize {
+    let most = usize::from(profile.writes_in_flight);
+    let fit = config.send_buffer.checked_div(profile.bytes_per_write);
+    most.min(fit.unwrap_or_default().saturating_sub(1)).max(1)
 }

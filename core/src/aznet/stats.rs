@@ -21,6 +21,8 @@ pub struct Stats {
     pub reads: u64,
     /// Read requests that found nothing.
     pub empty_reads: u64,
+    /// Requests that removed what was read, where a carrier needs that.
+    pub deletes: u64,
     /// Requests of the handshake, rotation and clean-up.
     pub other_requests: u64,
     /// Tries after the first.
@@ -37,6 +39,7 @@ impl Stats {
         self.writes
             .saturating_add(self.reads)
             .saturating_add(self.empty_reads)
+            .saturating_add(self.deletes)
             .saturating_add(self.other_requests)
     }
 }

@@ -5,6 +5,8 @@ mod bounds;
 mod closing;
 mod connecting;
 mod far;
+mod queue;
+mod several;
 mod streaming;
 mod sweep;
 mod world;

@@ -117,7 +117,7 @@ fn the_demo_takes_a_file_and_speaks_json() {
     }
     let transactions = &stats["transactions"];
     assert!(transactions["listing"].is_number());
-    let sum: u64 = ["write", "read", "read_empty", "listing", "other"]
+    let sum: u64 = ["write", "read", "read_empty", "delete", "listing", "other"]
         .iter()
         .map(|kind| transactions[kind].as_u64().unwrap())
         .sum();

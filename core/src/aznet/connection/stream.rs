@@ -6,7 +6,7 @@ use crate::machine::{Channel, Read};
 use crate::time::Instant;
 
 impl Channel for Connection {
-    fn write(&mut self, _now: Instant, data: &[u8]) -> Result<usize, Error> {
+    fn write(&mut self, now: Instant, data: &[u8]) -> Result<usize, Error> {
         if let Some(error) = &self.error {
             return Err(error.clone());
         }
@@ -14,7 +14,9 @@ impl Channel for Connection {
             return Err(Error::Closed);
         }
         let (profile, config) = (&self.profile, &self.config);
-        let outcome = self.outbound.write(data, profile, config, &mut self.stats);
+        let outcome = self
+            .outbound
+            .write(now, data, profile, config, &mut self.stats);
         if let Err(error @ Error::Limit { .. }) = &outcome {
             self.fail(error.clone());
         }
