@@ -14,8 +14,9 @@ use stillwire_tokio::{Driver, Policy};
 
 const STORES: &str = "\
 Stores:
-  azblob                            the account from the environment
+  azblob, azqueue                   the account from the environment
   azblob+https://ACCOUNT.blob.core.windows.net
+  azqueue+https://ACCOUNT.queue.core.windows.net
                                     the endpoint spelled out, key from the environment
   aztable, aztable+URL              the same over table storage
   dir:PATH                          a directory both sides can reach
@@ -111,6 +112,8 @@ impl From<Poll> for Policy {
 pub enum DriverName {
     /// Azure blob storage.
     Azblob,
+    /// Azure queue storage.
+    Azqueue,
     /// Azure table storage.
     Aztable,
 }
@@ -120,6 +123,7 @@ impl DriverName {
     pub fn name(self) -> &'static str {
         match self {
             Self::Azblob => "azblob",
+            Self::Azqueue => "azqueue",
             Self::Aztable => "aztable",
         }
     }
@@ -129,6 +133,7 @@ impl From<DriverName> for Driver {
     fn from(name: DriverName) -> Self {
         match name {
             DriverName::Azblob => Self::Azblob,
+            DriverName::Azqueue => Self::Azqueue,
             DriverName::Aztable => Self::Aztable,
         }
     }
@@ -187,7 +192,7 @@ pub struct Demo {
 /// Where and under which names listeners and dialers meet.
 #[derive(Args, Clone, Debug)]
 pub struct Place {
-    /// Where the bytes go: azblob, azblob+URL, dir:PATH
+    /// Where the bytes go: azblob, azqueue, aztable, one of them +URL, dir:PATH
     #[arg(value_name = "STORE")]
     pub store: String,
     /// Name of the place for handshakes, if not "handshake"

@@ -74,8 +74,9 @@ impl Run {
     pub(crate) fn open_place(&self, place: &Place) -> Result<NamedStore, Fault> {
         if place.store == "memory:" {
             return Err(
-                Fault::new(Code::Usage, "memory: is a store within one process only")
-                    .with_hint("use dir:PATH or azblob; stillwire demo memory: shows it"),
+                Fault::new(Code::Usage, "memory: is a store within one process only").with_hint(
+                    "use dir:PATH, azblob, azqueue or aztable; stillwire demo memory: shows it",
+                ),
             );
         }
         let mut options = self.options();

@@ -31,6 +31,9 @@ pub struct Options {
     /// Numbers the blob carrier plans with; the defaults are for the real service.
     #[cfg(feature = "azure")]
     pub blob: stillwire_azure::blob::Limits,
+    /// Numbers the queue carrier plans with; the defaults are for the real service.
+    #[cfg(feature = "azure")]
+    pub queue: stillwire_azure::queue::Limits,
     /// Numbers the table carrier plans with; the defaults are for the real service.
     #[cfg(feature = "azure")]
     pub table: stillwire_azure::table::Limits,
@@ -48,6 +51,7 @@ impl Default for Options {
             #[cfg(feature = "azure")]
             blob: stillwire_azure::blob::Limits::default(),
             #[cfg(feature = "azure")]
+            queue: stillwire_azure::queue::Limits::default(),
             table: stillwire_azure::table::Limits::default(),
         }
     }
@@ -109,7 +113,7 @@ impl fmt::Display for AddressError {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         match self {
             Self::Unknown => f.write_str(
-                "no such store: expected dir:PATH, memory:, azblob or azblob+https://ACCOUNT.blob.core.windows.net",
+                "no such store: expected dir:PATH, memory:, azblob, azqueue, aztable, or one of these three with an endpoint, as azblob+https://ACCOUNT.blob.core.windows.net",
             ),
             Self::Unsupported(name) => write!(f, "{name} is not supported here"),
             Self::Ticket(what) => write!(f, "not a ticket: {what}"),

@@ -38,7 +38,8 @@ enum Kind {
 }
 
 impl Store {
-    /// Opens `dir:PATH`, `memory:`, `azblob` or `azblob+https://…`. Nothing is sent yet.
+    /// Opens `dir:PATH`, `memory:`, or `azblob`, `azqueue` and `aztable`, which take an endpoint as
+    /// in `azblob+https://…`. Nothing is sent yet.
     ///
     /// Each `memory:` is a store of its own; its tickets work only as values, within this
     /// process. A directory that is missing is made when a listener starts.
@@ -65,6 +66,12 @@ impl Store {
                 expiry,
                 reload,
             });
+        }
+        #[cfg(not(feature = "azure"))]
+        for name in ["azblob", "azqueue", "aztable"] {
+            if address.split('+').next() == Some(name) {
+                return Err(AddressError::Unsupported(name));
+            }
         }
         Err(AddressError::Unknown)
     }

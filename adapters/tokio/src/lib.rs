@@ -1,8 +1,8 @@
 //! Stillwire on tokio: an encrypted byte stream between two programs that share nothing but
 //! storage.
 //!
-//! A [`Store`] is where the bytes go: `dir:PATH`, `memory:`, `azblob`. The listener's side opens
-//! one and hands its [`Ticket`] to whoever shall dial.
+//! A [`Store`] is where the bytes go: `dir:PATH`, `memory:`, `azblob`, `azqueue`, `aztable`. The
+//! listener's side opens one and hands its [`Ticket`] to whoever shall dial.
 //!
 //! ```
 //! use stillwire_tokio::{Config, Options, Store, dial};
@@ -90,7 +90,8 @@ fn platform(http: bool) -> Result<Platform, Error> {
 pub struct Store(futures::Store);
 
 impl Store {
-    /// Opens `dir:PATH`, `memory:`, `azblob` or `azblob+https://…`. Nothing is sent yet.
+    /// Opens `dir:PATH`, `memory:`, or `azblob`, `azqueue` and `aztable`, which take an endpoint as
+    /// in `azblob+https://…`. Nothing is sent yet.
     ///
     /// Each `memory:` is a store of its own; its tickets work only as values, within this
     /// process.

@@ -137,8 +137,9 @@ impl Sas {
             match name.to_ascii_lowercase().as_str() {
                 "sig" => signed = true,
                 "comp" | "restype" | "timeout" | "snapshot" | "versionid" | "marker"
-                | "maxresults" | "include" | "prefix" | "delimiter" | "nextpartitionkey"
-                | "nextrowkey" => {
+                | "maxresults" | "include" | "prefix" | "delimiter" | "numofmessages"
+                | "visibilitytimeout" | "messagettl" | "peekonly" | "popreceipt"
+                | "nextpartitionkey" | "nextrowkey" => {
                     return Err(Error::Sas("it holds a parameter that is part of no SAS"));
                 }
                 name if name.starts_with('$') => {

@@ -55,6 +55,7 @@ mod exchange;
 mod failure;
 mod home;
 mod names;
+pub mod queue;
 pub mod sas;
 pub mod shared_key;
 mod store;

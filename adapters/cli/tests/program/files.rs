@@ -77,6 +77,14 @@ fn files_over_blobs() {
 }
 
 #[test]
+fn files_over_queues() {
+    let Some(place) = Place::azurite_queue() else {
+        return;
+    };
+    several_files(&place);
+}
+
+#[test]
 fn an_existing_file_is_kept_unless_forced() {
     let place = Place::directory();
     let into = place.path("in");

@@ -67,6 +67,16 @@ fn raw_streams_over_blobs() {
 }
 
 #[test]
+fn streams_and_echoes_over_queues() {
+    let Some(place) = Place::azurite_queue() else {
+        return;
+    };
+    raw_streams_both_ways(&place);
+    one_way_each_way(&place);
+    many_echoes_at_once(&place);
+}
+
+#[test]
 fn echoes_over_a_directory() {
     many_echoes_at_once(&Place::directory());
 }

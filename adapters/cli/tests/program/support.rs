@@ -212,14 +212,23 @@ impl Place {
 
     /// [`None`], said aloud, without an emulator. Names are nobody else's.
     pub(crate) fn azurite() -> Option<Self> {
+        Self::azurite_with("azblob", "STILLWIRE_AZURITE_BLOB")
+    }
+
+    /// The same over queues.
+    pub(crate) fn azurite_queue() -> Option<Self> {
+        Self::azurite_with("azqueue", "STILLWIRE_AZURITE_QUEUE")
+    }
+
+    fn azurite_with(driver: &str, variable: &str) -> Option<Self> {
         static NUMBER: AtomicU32 = AtomicU32::new(0);
-        let Ok(endpoint) = std::env::var("STILLWIRE_AZURITE_BLOB") else {
-            eprintln!("skipped: STILLWIRE_AZURITE_BLOB is not set");
+        let Ok(endpoint) = std::env::var(variable) else {
+            eprintln!("skipped: {variable} is not set");
             return None;
         };
         let number = NUMBER.fetch_add(1, Ordering::Relaxed);
         let unique = format!("{}-{number}", std::process::id());
-        let mut store = vec![format!("azblob+{endpoint}")];
+        let mut store = vec![format!("{driver}+{endpoint}")];
         store.extend(["--handshake".to_owned(), format!("handshake-{unique}")]);
         store.extend(["--token".to_owned(), format!("token-{unique}")]);
         Some(Self {

@@ -5,6 +5,7 @@ use azure_core::http::Url;
 use std::sync::Arc;
 use std::time::Duration;
 use stillwire_azure::blob::{self, BlobStore};
+use stillwire_azure::queue::{self, QueueStore};
 use stillwire_azure::table::{self, TableStore};
 use stillwire_azure::{AzureStore, Credential, Names, Service, Ticket};
 
@@ -12,6 +13,7 @@ use stillwire_azure::{AzureStore, Credential, Names, Service, Ticket};
 #[derive(Clone)]
 pub(crate) struct Limits {
     blob: blob::Limits,
+    queue: queue::Limits,
     table: table::Limits,
 }
 
@@ -19,6 +21,7 @@ impl Limits {
     pub(crate) fn of(options: &Options) -> Self {
         Self {
             blob: options.blob.clone(),
+            queue: options.queue.clone(),
             table: options.table.clone(),
         }
     }
@@ -26,6 +29,7 @@ impl Limits {
     /// The same, with sessions whose grants hold this long.
     pub(super) fn granting(mut self, lifetime: Duration) -> Self {
         self.blob.grant_lifetime = lifetime;
+        self.queue.grant_lifetime = lifetime;
         self.table.grant_lifetime = lifetime;
         self
     }
@@ -46,7 +50,12 @@ pub(super) fn listener(
             names,
             limits.blob,
         )?),
-        Service::Queue => return Err(AddressError::Unsupported("azqueue")),
+        Service::Queue => Arc::new(QueueStore::listener(
+            endpoint,
+            credential,
+            names,
+            limits.queue,
+        )?),
         Service::Table => Arc::new(TableStore::listener(
             endpoint,
             credential,
@@ -72,7 +81,13 @@ pub(super) fn dialer(
             names,
             limits.blob,
         )?),
-        Service::Queue => return Err(AddressError::Unsupported("azqueue")),
+        Service::Queue => Arc::new(QueueStore::dialer(
+            endpoint,
+            handshake,
+            token,
+            names,
+            limits.queue,
+        )?),
         Service::Table => Arc::new(TableStore::dialer(
             endpoint,
             handshake,

@@ -5,6 +5,7 @@ use std::process::Stdio;
 use std::sync::Arc;
 use std::sync::atomic::{AtomicU32, Ordering};
 use std::time::Duration;
+use stillwire_azure::Service;
 use stillwire_tokio::{Config, Connection, Listener, Options, Store, Ticket, WriteHalf, dial};
 use tokio::io::{AsyncBufReadExt, AsyncReadExt, AsyncWriteExt, BufReader, Lines};
 use tokio::process::{Child, ChildStdout, Command};
@@ -53,6 +54,14 @@ impl Emulator {
 
     pub(crate) fn token(&self) -> String {
         self.name("token")
+    }
+
+    pub(crate) fn service(&self) -> Service {
+        match self.driver {
+            "azqueue" => Service::Queue,
+            "aztable" => Service::Table,
+            _ => Service::Blob,
+        }
     }
 
     /// Tables have no hyphens in their names.

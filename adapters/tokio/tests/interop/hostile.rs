@@ -4,12 +4,11 @@ use crate::Emulator;
 use crate::go::{ACCOUNT, KEY, config, echo, exchange};
 use std::time::Duration;
 use stillwire_azure::AccountKey;
-use stillwire_azure::Service;
 use stillwire_azure::shared_key::authorization;
 use stillwire_tokio::{ConnectionId, dial};
 
 /// A request signed with the account's key: what whoever owns the account can do.
-async fn signed(
+pub(crate) async fn signed(
     emulator: &Emulator,
     method: &str,
     path: &str,
@@ -34,7 +33,7 @@ async fn signed(
         _ => azure_core::http::Method::Put,
     };
     let length = body.len() as u64;
-    let authorization = authorization(Service::Blob, ACCOUNT, &key, verb, &url, &all, length);
+    let authorization = authorization(emulator.service(), ACCOUNT, &key, verb, &url, &all, length);
     call.header("authorization", authorization)
         .header("content-length", body.len())
         .body(body.to_vec())

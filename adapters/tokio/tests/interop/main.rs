@@ -6,6 +6,7 @@
 mod crowd;
 mod go;
 mod hostile;
+mod queue;
 mod roles;
 mod scope;
 mod table;

@@ -43,7 +43,8 @@ pub(super) struct Counts {
 fn billed(service: &str, operation: &Operation) -> &'static [(Class, u64)] {
     use Class::{Delete, List, Read, Write};
     match operation {
-        Operation::Prepare | Operation::RemoveBootstrap => &[],
+        // Removals are counted with what was put: memory has nothing to remove.
+        Operation::Prepare | Operation::RemoveBootstrap | Operation::Release { .. } => &[],
         Operation::PutHandshake { .. } | Operation::PutToken { .. } | Operation::Write { .. } => {
             &[(Write, 1)]
         }
