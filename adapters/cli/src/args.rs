@@ -1,6 +1,7 @@
 //! What the command line takes: names that scripts depend on.
 
 pub mod asoc;
+pub mod packetfs;
 mod service;
 
 pub use service::{Bench, Doctor, Estimate, Gc};
@@ -164,6 +165,8 @@ pub enum Verb {
     Estimate(Estimate),
     /// Streams over TCP between the nodes of a cluster (ASoc)
     Asoc(asoc::Asoc),
+    /// A file by reference to a blob that both ends hold, over TCP
+    Packetfs(packetfs::Packetfs),
     /// Print a shell's completions
     Completions(Completions),
     /// Print the manual page

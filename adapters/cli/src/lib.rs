@@ -114,6 +114,7 @@ async fn perform(verb: &Verb, run: &Run) -> Result<(), Fault> {
         Verb::Bench(verb) => verb::bench::run(verb, run).await,
         Verb::Estimate(verb) => verb::estimate::run(verb, run),
         Verb::Asoc(asoc) => asoc::run(&asoc.verb, run).await,
+        Verb::Packetfs(packetfs) => verb::packetfs::run(packetfs.verb.clone(), run).await,
         Verb::Completions(verb) => verb::completions::run(verb),
         Verb::Man => verb::man::run(),
     }

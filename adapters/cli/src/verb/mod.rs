@@ -9,6 +9,7 @@ pub(crate) mod estimate;
 pub(crate) mod gc;
 pub(crate) mod listen;
 pub(crate) mod man;
+pub(crate) mod packetfs;
 pub(crate) mod recv;
 pub(crate) mod send;
 pub(crate) mod ticket;

@@ -8,6 +8,7 @@ mod files;
 mod forwarding;
 mod hostile;
 mod interrupts;
+mod packetfs;
 mod printed;
 mod service;
 mod snapshots;

@@ -4,7 +4,7 @@ use crate::snapshots::assert_snapshot;
 use crate::support::{Input, Place, run, stillwire};
 use serde_json::Value;
 
-const VERBS: [&str; 13] = [
+const VERBS: [&str; 14] = [
     "demo",
     "listen",
     "dial",
@@ -16,6 +16,7 @@ const VERBS: [&str; 13] = [
     "bench",
     "estimate",
     "asoc",
+    "packetfs",
     "completions",
     "man",
 ];
@@ -32,6 +33,10 @@ fn help_is_as_it_was() {
     for verb in VERBS {
         assert_snapshot(&format!("help-{verb}.txt"), &help(&[verb, "-h"]));
     }
+    for verb in ["send", "recv"] {
+        let text = help(&["packetfs", verb, "-h"]);
+        assert_snapshot(&format!("help-packetfs-{verb}.txt"), &text);
+    }
 }
 
 #[test]
@@ -43,7 +48,7 @@ fn without_a_verb_help_goes_to_stderr() {
 
 #[test]
 fn verbs_of_later_versions_are_not_offered() {
-    for verb in ["ziti", "commonware", "packetfs"] {
+    for verb in ["ziti", "commonware"] {
         run(stillwire([verb]), Input::Nothing).expect(2);
     }
 }
