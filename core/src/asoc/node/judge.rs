@@ -201,7 +201,12 @@ impl Node {
         if let Some(fault) = fault {
             // A UUID that only discovery has named has proven nothing.
             let node = node.filter(|_| incoming || established);
-            self.failure(now, fault, node, address.ip());
+            if established {
+                // Who has authenticated itself is not locked out for what others do to its bytes.
+                self.report(now, AuditKind::of(fault), node, Some(address.ip()));
+            } else {
+                self.failure(now, fault, node, address.ip());
+            }
         }
         if established {
             self.out
