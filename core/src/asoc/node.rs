@@ -195,6 +195,8 @@ struct Link {
     node: Option<NodeId>,
     target: Option<TargetId>,
     established: bool,
+    /// Whether the node has proven to be there (hardened profile).
+    proven: bool,
 }
 
 /// A node.
@@ -311,6 +313,7 @@ impl Node {
             node,
             target,
             established: false,
+            proven: false,
         };
         self.links.insert(id, link);
         id

@@ -112,6 +112,7 @@ impl Node {
         }
         if let Some(link) = self.links.get_mut(&connection) {
             link.established = true;
+            link.proven = established.proven;
             link.node = established.peer.or(link.node);
         }
         if incoming {
@@ -197,6 +198,7 @@ impl Node {
             target,
             established,
             incoming,
+            ..
         } = link;
         if let Some(fault) = fault {
             // A UUID that only discovery has named has proven nothing.

@@ -112,7 +112,7 @@ impl Node {
         found.settled = now.after(self.config.longest_retry);
         self.report(now, AuditKind::Moving, Some(node), Some(address.ip()));
         // Where we are connected there is nothing to move.
-        if self.together(node) > 0 {
+        if self.is_reached(node) {
             return;
         }
         let id = self.add_target(address, Some(node), now);
@@ -128,6 +128,18 @@ impl Node {
     pub(super) fn together(&self, node: NodeId) -> usize {
         let with = |link: &&super::Link| link.established && link.node == Some(node);
         self.links.values().filter(with).count()
+    }
+
+    /// Whether a connection with the node makes it needless to dial: one that is proven, or that is
+    /// with the address where the node is known to be. A HELLO that somebody replays from elsewhere
+    /// must not keep us from the node itself.
+    pub(super) fn is_reached(&self, node: NodeId) -> bool {
+        let known = self.found.get(&node).map(|found| found.address.ip());
+        self.links.values().any(|link| {
+            link.established
+                && link.node == Some(node)
+                && (link.proven || known == Some(link.address.ip().to_canonical()))
+        })
     }
 
     /// The attempt has succeeded: here is its connection. An error means: close the socket.
@@ -295,9 +307,7 @@ impl Node {
             let target = self.targets.get(&id);
             target.is_some_and(|target| matches!(target.state, State::Busy(_)))
         };
-        found.target.is_some_and(busy)
-            || found.candidate.is_some_and(busy)
-            || self.together(node) > 0
+        found.target.is_some_and(busy) || found.candidate.is_some_and(busy) || self.is_reached(node)
     }
 
     fn due(&self, now: Instant) -> Option<TargetId> {
@@ -311,7 +321,7 @@ impl Node {
         let dial = DialId(self.number());
         let until = now.after(self.config.connect_timeout);
         let node = self.targets.get(&id).and_then(|target| target.node);
-        let reached = node.is_some_and(|node| self.together(node) > 0);
+        let reached = node.is_some_and(|node| self.is_reached(node));
         let Some(target) = self.targets.get_mut(&id) else {
             return;
         };

@@ -264,3 +264,41 @@ fn of_two_nodes_that_discover_each_other_one_dials_at_once() {
         assert!(dials(&drain(&mut two, now).0).is_empty());
     }
 }
+
+#[test]
+fn trap_02_a_hello_replayed_from_elsewhere_keeps_nobody_from_dialing_the_node() {
+    // Where it is from; whether the node is dialed.
+    for (from, dialed) in [(66, true), (2, false)] {
+        let mut one = node(1, config());
+        one.datagram(ms(0), ip(2), &announcement(2, 9000, 0, 1))
+            .unwrap();
+        // Not seen here before: the default profile takes it.
+        let (open, _) = knock(&mut one, ms(0), at(from, 50_000), &hello(2, 7, &key()));
+        assert!(open);
+        let dials = dials(&drain(&mut one, ms(0)).0);
+        let to: Vec<SocketAddr> = dials.iter().map(|(_, address)| *address).collect();
+        let expected: &[SocketAddr] = if dialed { &[at(2, 9000)] } else { &[] };
+        assert_eq!(to, expected, "from {from}");
+    }
+}
+
+#[test]
+fn who_has_proven_itself_is_not_dialed_whatever_its_address() {
+    let hardened = || NodeConfig {
+        connection: Config {
+            profile: crate::asoc::Profile::Hardened(crate::asoc::Suite::Aes256Gcm),
+            ..Default::default()
+        },
+        ..config()
+    };
+    let (mut one, mut two) = (node(1, hardened()), node(2, hardened()));
+    two.datagram(ms(0), ip(1), &announcement(1, 9000, 0, 1))
+        .unwrap();
+    let (dial, _) = dials(&drain(&mut two, ms(6000)).0)[0];
+    let ends = connect(ms(6000), &mut two, dial, &mut one);
+    assert!(ends.0.1.is_open() && ends.1.1.is_open());
+    one.datagram(ms(6000), ip(9), &announcement(2, 9000, 6, 1))
+        .unwrap();
+    assert_eq!(one.address(name(2)), Some(at(9, 9000)));
+    assert!(dials(&drain(&mut one, ms(6000)).0).is_empty());
+}
