@@ -48,3 +48,9 @@ if __name__ == "__main__":
     listens = [ask for ask in steps("commonware/handshake", "commonware/handshake-edges") if ask["op"] == "commonware.listen"]
     eras = {"a": 0, "b": 1, "v0": 2, "v1": 3}
     write("commonware", (bytes([eras[ask["profile"]], 0, 255]) + bytes.fromhex(ask["bytes"]) for ask in listens))
+    asked = list(steps("asoc/header", "asoc/hello", "asoc/accept", "asoc/discovery"))
+    write("asoc_header", (bytes.fromhex(ask["bytes"]) for ask in asked if ask["op"] == "asoc.header.decode"))
+    write("asoc_message", (bytes.fromhex(ask["bytes"]) for ask in asked if ask["op"].endswith(".verify")))
+    # Role, profile and stage, then the size of the pieces: a server and a client, before and after the handshake.
+    said = [bytes.fromhex(ask["bytes"]) for ask in steps("asoc/session") if ask["op"] == "asoc.input"]
+    write("asoc_connection", (bytes([how, 7]) + data for how in (0, 2, 4, 6) for data in said))

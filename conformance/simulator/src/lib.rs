@@ -12,6 +12,7 @@
 
 mod actor;
 mod app;
+pub mod asoc;
 mod attack;
 mod audit;
 mod bounds;

@@ -1,4 +1,5 @@
-//! Runs seeds: `--seed N [--trace]` for one, `--seeds N` for the first N.
+//! Runs seeds: `--seed N [--trace]` for one, `--seeds N` for the first N. With `--asoc` they are
+//! clusters of ASoc nodes.
 //!
 //! Prints `seed N: <invariant>` and ends with 1 when an invariant does not hold.
 
@@ -6,7 +7,7 @@ use std::process::ExitCode;
 use std::time::Instant;
 use stillwire_simulator::run;
 
-const USAGE: &str = "stillwire-simulator [--seed N [--trace] | --seeds N | --from N]";
+const USAGE: &str = "stillwire-simulator [--asoc] [--seed N [--trace] | --seeds N | --from N]";
 
 enum Ask {
     One(u64, bool),
@@ -28,10 +29,15 @@ fn parse(mut args: impl Iterator<Item = String>) -> Option<Ask> {
 }
 
 fn main() -> ExitCode {
-    let Some(ask) = parse(std::env::args().skip(1)) else {
+    let (asoc, rest): (Vec<String>, Vec<String>) =
+        std::env::args().skip(1).partition(|arg| arg == "--asoc");
+    let Some(ask) = parse(rest.into_iter()) else {
         eprintln!("usage: {USAGE}");
         return ExitCode::from(2);
     };
+    if !asoc.is_empty() {
+        return clusters(&ask);
+    }
     match ask {
         Ask::One(seed, trace) => {
             let run = run(seed, trace);
@@ -62,6 +68,30 @@ fn main() -> ExitCode {
             ExitCode::SUCCESS
         }
     }
+}
+
+fn clusters(ask: &Ask) -> ExitCode {
+    let (seeds, trace) = match *ask {
+        Ask::One(seed, trace) => (seed..seed.saturating_add(1), trace),
+        Ask::Many(from, seeds) => (from..from.saturating_add(seeds), false),
+    };
+    let alone = matches!(ask, Ask::One(..));
+    let count = seeds.end - seeds.start;
+    let (mut events, mut streams, mut attacks) = (0, 0, 0);
+    for seed in seeds {
+        let run = stillwire_simulator::asoc::run(seed, trace);
+        if alone {
+            println!("seed {seed}: {run:?}");
+        }
+        if run.violation.is_some() {
+            return report(seed, run.violation.as_ref());
+        }
+        events += run.events;
+        streams += run.streams;
+        attacks += run.attacks;
+    }
+    println!("{count} seeds held: {events} events, {streams} streams, {attacks} attacks");
+    ExitCode::SUCCESS
 }
 
 fn report(seed: u64, violation: Option<&stillwire_simulator::Violation>) -> ExitCode {
