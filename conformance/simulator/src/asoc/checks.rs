@@ -92,7 +92,8 @@ impl Cluster {
         };
         let sent = match sender {
             super::tcp::Who::Node(sender) => Some(&sender.sent),
-            _ => None,
+            super::tcp::Who::Gone(sent) => Some(&*sent),
+            super::tcp::Who::Attacker(_) => None,
         };
         let good = match event {
             ConnectionEvent::Data { stream, bytes, .. } => {
@@ -112,10 +113,6 @@ impl Cluster {
             _ => true,
         };
         if good {
-            return Ok(());
-        }
-        // The sender is gone when its node was restarted: then nothing can be compared.
-        if sent.is_none() && !altered {
             return Ok(());
         }
         if !altered {

@@ -287,7 +287,7 @@ impl Cluster {
                 self.heard(wire, side);
                 Ok(())
             }
-            Who::Gone => Ok(()),
+            Who::Gone(_) => Ok(()),
         }
     }
 
@@ -459,8 +459,8 @@ impl Cluster {
         let mut broken = Vec::new();
         for (wire, tcp) in &mut self.wires {
             for side in [0, 1] {
-                if tcp.node(side) == Some(index) {
-                    tcp.ends[side] = Who::Gone;
+                if let Some(end) = tcp.end(side).filter(|end| end.node == index) {
+                    tcp.ends[side] = Who::Gone(std::mem::take(&mut end.sent));
                     broken.push(*wire);
                 }
             }

@@ -39,7 +39,8 @@ pub(super) enum Who {
     Node(Box<End>),
     /// The attacker, with what it will answer, one piece per piece that it hears.
     Attacker(Vec<Vec<u8>>),
-    Gone,
+    /// Nobody any more; what was sent from here may still be on its way.
+    Gone(BTreeMap<u32, Sent>),
 }
 
 /// A TCP connection.
