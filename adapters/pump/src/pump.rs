@@ -340,6 +340,10 @@ fn flush<M: Channel>(
     if state.machine.is_flushed() && !state.in_transit {
         return Poll::Ready(Ok(()));
     }
+    // A machine may be finished while its last bytes are on their way to the carrier.
+    if state.in_transit && !state.ended {
+        return wait(state, cx, Until::Flushed);
+    }
     pending(state, cx, Until::Flushed)
 }
 
@@ -357,7 +361,7 @@ pub(crate) fn refusal<M: Channel>(state: &State<M>) -> Option<io::Error> {
 
 /// Waits, unless nobody is left who could end the wait.
 pub(crate) fn pending<M: Channel, T>(
-    mut state: MutexGuard<'_, State<M>>,
+    state: MutexGuard<'_, State<M>>,
     cx: &mut Context<'_>,
     until: Until,
 ) -> Poll<io::Result<T>> {
@@ -365,6 +369,14 @@ pub(crate) fn pending<M: Channel, T>(
         let error = state.machine.error().cloned().unwrap_or(Error::Closed);
         return Poll::Ready(Err(io_error(error)));
     }
+    wait(state, cx, until)
+}
+
+fn wait<M: Machine, T>(
+    mut state: MutexGuard<'_, State<M>>,
+    cx: &mut Context<'_>,
+    until: Until,
+) -> Poll<io::Result<T>> {
     let forget = state.waiting.register(until, cx.waker());
     drop(state);
     drop(forget);
