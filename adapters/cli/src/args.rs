@@ -3,6 +3,7 @@
 pub mod asoc;
 pub mod packetfs;
 mod service;
+pub mod stream;
 
 pub use service::{Bench, Doctor, Estimate, Gc};
 
@@ -165,7 +166,11 @@ pub enum Verb {
     Estimate(Estimate),
     /// Streams over TCP between the nodes of a cluster (ASoc)
     Asoc(asoc::Asoc),
-    /// A file by reference to a blob that both ends hold, over TCP
+    /// OpenZiti's end-to-end encryption over TCP
+    Ziti(stream::Stream),
+    /// commonware-stream over TCP
+    Commonware(stream::Stream),
+    /// The PacketFS overlay over TCP: streams, and files by reference to a blob that both ends hold
     Packetfs(packetfs::Packetfs),
     /// Print a shell's completions
     Completions(Completions),

@@ -8,6 +8,7 @@
 //! | `verb` | the verbs, a file each |
 //! | `run` | what every verb is handed: settings, stores, tickets |
 //! | `asoc` | the verbs of ASoc |
+//! | `stream` | the verbs of the protocols over TCP |
 //! | `key` | where keys come from |
 //! | `relay`, `stdio`, `tcp`, `echo`, `exec` | a connection joined to something local |
 //! | `metrics` | counters for Prometheus |
@@ -27,6 +28,7 @@ mod relay;
 mod run;
 mod source;
 mod stdio;
+mod stream;
 mod tcp;
 mod totals;
 mod transfer;
@@ -114,6 +116,8 @@ async fn perform(verb: &Verb, run: &Run) -> Result<(), Fault> {
         Verb::Bench(verb) => verb::bench::run(verb, run).await,
         Verb::Estimate(verb) => verb::estimate::run(verb, run),
         Verb::Asoc(asoc) => asoc::run(&asoc.verb, run).await,
+        Verb::Ziti(ziti) => stream::run(stream::Kind::Ziti, &ziti.verb, run).await,
+        Verb::Commonware(verb) => stream::run(stream::Kind::Commonware, &verb.verb, run).await,
         Verb::Packetfs(packetfs) => verb::packetfs::run(packetfs.verb.clone(), run).await,
         Verb::Completions(verb) => verb::completions::run(verb),
         Verb::Man => verb::man::run(),

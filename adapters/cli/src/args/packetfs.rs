@@ -1,5 +1,6 @@
 //! `stillwire packetfs …`.
 
+use super::stream::StreamVerb;
 use crate::key::KeyOptions;
 use crate::units;
 use clap::{Args, Subcommand, ValueEnum, ValueHint};
@@ -20,6 +21,9 @@ pub enum PacketfsVerb {
     Send(PacketfsSend),
     /// Receive a file by reference to a blob that the sender holds too
     Recv(PacketfsRecv),
+    /// What every protocol over TCP does.
+    #[command(flatten)]
+    Stream(StreamVerb),
 }
 
 /// What both ends are told.

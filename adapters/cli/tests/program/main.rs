@@ -8,6 +8,7 @@ mod files;
 mod forwarding;
 mod hostile;
 mod interrupts;
+mod over_tcp;
 mod packetfs;
 mod printed;
 mod service;

@@ -4,7 +4,7 @@ use crate::snapshots::assert_snapshot;
 use crate::support::{Input, Place, run, stillwire};
 use serde_json::Value;
 
-const VERBS: [&str; 14] = [
+const VERBS: [&str; 16] = [
     "demo",
     "listen",
     "dial",
@@ -16,6 +16,8 @@ const VERBS: [&str; 14] = [
     "bench",
     "estimate",
     "asoc",
+    "ziti",
+    "commonware",
     "packetfs",
     "completions",
     "man",
@@ -47,9 +49,14 @@ fn without_a_verb_help_goes_to_stderr() {
 }
 
 #[test]
-fn verbs_of_later_versions_are_not_offered() {
-    for verb in ["ziti", "commonware"] {
-        run(stillwire([verb]), Input::Nothing).expect(2);
+fn help_of_the_protocols_over_tcp_is_as_it_was() {
+    for verb in ["listen", "dial", "keygen"] {
+        let done = run(stillwire(["ziti", verb, "-h"]), Input::Nothing).expect(0);
+        let text = String::from_utf8(done.stdout).unwrap();
+        assert_snapshot(&format!("help-ziti-{verb}.txt"), &text);
+    }
+    for protocol in ["ziti", "commonware", "packetfs"] {
+        run(stillwire([protocol]), Input::Nothing).expect(2);
     }
 }
 

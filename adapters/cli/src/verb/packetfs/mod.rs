@@ -1,4 +1,4 @@
-//! `stillwire packetfs send|recv FILE --blob BLOB`
+//! `stillwire packetfs send|recv FILE --blob BLOB`; its other verbs are those of [`crate::stream`].
 
 mod drive;
 mod file;
@@ -8,12 +8,15 @@ mod send;
 
 use crate::args::packetfs::{CipherName, PacketfsEnd, PacketfsVerb};
 use crate::exit::{Code, Fault};
+use crate::key::digits;
 use crate::run::Run;
+use crate::stream::{self, Kind};
 use file::FileBlob;
 use std::net::{TcpListener, TcpStream};
 use stillwire_core::crypto::{Rng, Secret};
 use stillwire_core::packetfs::object::Role;
 use stillwire_core::packetfs::{Algorithm, Blob, Config, Psk, Seeded};
+use tokio::task::spawn_blocking;
 
 /// Bytes of a file that are one object: its blueprint stays within the default limit even when
 /// nothing of it is in the blob.
@@ -22,10 +25,11 @@ const OBJECT: u64 = 32 << 20;
 pub(crate) async fn run(verb: PacketfsVerb, run: &Run) -> Result<(), Fault> {
     let out = run.out;
     // The files and the socket block; an interruption leaves them to the end of the process.
-    let work = tokio::task::spawn_blocking(move || match verb {
-        PacketfsVerb::Send(verb) => send::run(&verb, out),
-        PacketfsVerb::Recv(verb) => recv::run(&verb, out),
-    });
+    let work = match verb {
+        PacketfsVerb::Stream(verb) => return stream::run(Kind::Packetfs, &verb, run).await,
+        PacketfsVerb::Send(verb) => spawn_blocking(move || send::run(&verb, out)),
+        PacketfsVerb::Recv(verb) => spawn_blocking(move || recv::run(&verb, out)),
+    };
     let ended = async {
         work.await
             .unwrap_or_else(|_| Err(Fault::new(Code::Local, "the transfer broke off")))
@@ -91,7 +95,7 @@ fn blob(end: &PacketfsEnd) -> Result<Box<dyn Blob>, Fault> {
         return Ok(Box::new(FileBlob::open(path)?));
     }
     let path = end.seed_file.as_deref().unwrap_or_else(|| "".as_ref());
-    let seed = key::digits(&crate::key::from_file(path)?)?;
+    let seed = digits(&crate::key::from_file(path)?)?;
     let seed = <[u8; 32]>::try_from(seed.as_slice()).map_err(|_| {
         let what = format!("{} does not hold 64 hexadecimal digits", path.display());
         Fault::new(Code::Usage, what)

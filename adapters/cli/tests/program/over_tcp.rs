@@ -1,0 +1,230 @@
+//! `stillwire ziti`, `commonware` and `packetfs` over loopback.
+
+use crate::support::{Input, Running, noise, run, start, stillwire};
+use std::fs;
+use std::path::{Path, PathBuf};
+use std::process::Command;
+
+const PROTOCOLS: [&str; 3] = ["ziti", "commonware", "packetfs"];
+
+/// A key, and its public half if it has one.
+struct Pair {
+    key: String,
+    public: Option<String>,
+}
+
+fn keygen(protocol: &str) -> Pair {
+    let done = run(stillwire([protocol, "keygen"]), Input::Nothing).expect(0);
+    let key = String::from_utf8(done.stdout).unwrap();
+    assert_eq!(key.trim().len(), 64);
+    let public = done.stderr.split("public key ").nth(1);
+    Pair {
+        key,
+        public: public.map(|text| text.trim().to_owned()),
+    }
+}
+
+/// Both sides' keys in files, and what each says about the other.
+struct Sides {
+    _folder: tempfile::TempDir,
+    files: [PathBuf; 2],
+    peers: [Option<String>; 2],
+}
+
+#[cfg(unix)]
+fn write_key(path: &Path, key: &str, mode: u32) {
+    use std::os::unix::fs::PermissionsExt;
+    fs::write(path, key).unwrap();
+    fs::set_permissions(path, fs::Permissions::from_mode(mode)).unwrap();
+}
+
+impl Sides {
+    fn new(protocol: &str) -> Self {
+        let folder = tempfile::tempdir().unwrap();
+        let first = keygen(protocol);
+        let second = if protocol == "packetfs" {
+            Pair {
+                key: first.key.clone(),
+                public: None,
+            }
+        } else {
+            keygen(protocol)
+        };
+        assert_eq!(first.public.is_some(), protocol != "packetfs");
+        let files = [folder.path().join("listener"), folder.path().join("dialer")];
+        write_key(&files[0], &first.key, 0o600);
+        write_key(&files[1], &second.key, 0o600);
+        Self {
+            _folder: folder,
+            files,
+            peers: [second.public, first.public],
+        }
+    }
+
+    /// A command of the listener (0) or the dialer (1).
+    fn command(&self, side: usize, arguments: &[&str]) -> Command {
+        let mut command = stillwire(arguments.iter().copied());
+        command.arg("--key-file").arg(&self.files[side]);
+        if let Some(peer) = &self.peers[side] {
+            command.args(["--peer-key", peer]);
+        }
+        command
+    }
+}
+
+/// Waits until it listens, and gives its address.
+fn listening(running: &Running) -> String {
+    running.wait_to_hear("listening on ");
+    let told = running.told();
+    let rest = told.split("listening on ").nth(1).unwrap();
+    rest.split_whitespace().next().unwrap().to_owned()
+}
+
+fn stop(running: Running) -> String {
+    running.signal(rustix::process::Signal::INT);
+    running.finish().expect(130).stderr
+}
+
+#[test]
+fn each_protocol_echoes_with_keys_from_files() {
+    let data = noise(3_000_000);
+    for protocol in PROTOCOLS {
+        let sides = Sides::new(protocol);
+        let listener = sides.command(0, &[protocol, "listen", "127.0.0.1:0", "--echo"]);
+        let running = start(listener, Input::Nothing);
+        let address = listening(&running);
+        for _ in 0..2 {
+            let dial = sides.command(1, &[protocol, "dial", &address]);
+            let done = run(dial, Input::Bytes(data.clone())).expect(0);
+            assert!(done.stdout == data, "{protocol}");
+        }
+        stop(running);
+    }
+}
+
+#[test]
+fn one_connection_on_stdin_and_stdout() {
+    for protocol in PROTOCOLS {
+        let sides = Sides::new(protocol);
+        let listener = sides.command(0, &[protocol, "listen", "127.0.0.1:0"]);
+        let running = start(listener, Input::Bytes(b"from the listener".to_vec()));
+        let address = listening(&running);
+        let dial = sides.command(1, &[protocol, "dial", &address]);
+        let done = run(dial, Input::Bytes(b"from the dialer".to_vec())).expect(0);
+        assert_eq!(done.stdout, b"from the listener", "{protocol}");
+        assert_eq!(running.finish().expect(0).stdout, b"from the dialer");
+    }
+}
+
+#[test]
+fn tcp_connections_are_forwarded_at_both_ends() {
+    let sides = Sides::new("ziti");
+    let echo = sides.command(0, &["ziti", "listen", "127.0.0.1:0", "--echo"]);
+    let echo = start(echo, Input::Nothing);
+    let inner = listening(&echo);
+    // A dialer's TCP port, forwarded to by another listener: two of ours in a row.
+    let near = sides.command(1, &["ziti", "dial", &inner, "--forward", "127.0.0.1:0"]);
+    let near = start(near, Input::Nothing);
+    let near_address = listening(&near);
+    let far = sides.command(
+        0,
+        &["ziti", "listen", "127.0.0.1:0", "--forward", &near_address],
+    );
+    let far = start(far, Input::Nothing);
+    let dial = sides.command(1, &["ziti", "dial", &listening(&far)]);
+    let data = noise(300_000);
+    let done = run(dial, Input::Bytes(data.clone())).expect(0);
+    assert!(done.stdout == data);
+    for running in [far, near, echo] {
+        stop(running);
+    }
+}
+
+#[test]
+fn wrong_keys_are_refused_and_no_key_is_in_the_line() {
+    for protocol in PROTOCOLS {
+        let (sides, stranger) = (Sides::new(protocol), Sides::new(protocol));
+        let listener = sides.command(0, &[protocol, "listen", "127.0.0.1:0", "--echo"]);
+        let running = start(listener, Input::Nothing);
+        let address = listening(&running);
+        let dial = stranger.command(1, &[protocol, "dial", &address]);
+        let done = run(dial, Input::Bytes(b"secret".to_vec()));
+        assert!(matches!(done.code, Some(3..=5)), "{protocol}: {done:?}");
+        assert!(done.stdout.is_empty());
+        let told = stop(running);
+        for text in [&done.stderr, &told] {
+            let key = fs::read_to_string(&stranger.files[1]).unwrap();
+            assert!(!text.contains(key.trim()), "{text}");
+        }
+    }
+}
+
+#[test]
+fn a_key_that_others_may_read_is_refused() {
+    for mode in [0o640, 0o604] {
+        let sides = Sides::new("packetfs");
+        let key = fs::read_to_string(&sides.files[1]).unwrap();
+        write_key(&sides.files[1], &key, mode);
+        let dial = sides.command(1, &["packetfs", "dial", "127.0.0.1:9"]);
+        let done = run(dial, Input::Nothing).expect(3);
+        assert!(done.stderr.contains("read by others"), "{}", done.stderr);
+        assert!(!done.stderr.contains(key.trim()));
+    }
+}
+
+#[test]
+fn keys_come_from_the_environment_and_from_commands_too() {
+    let sides = Sides::new("packetfs");
+    let key = fs::read_to_string(&sides.files[0]).unwrap();
+    let mut listener = stillwire(["packetfs", "listen", "127.0.0.1:0", "--echo"]);
+    listener.env("STILLWIRE_PACKETFS_PSK", key.trim());
+    let running = start(listener, Input::Nothing);
+    let address = listening(&running);
+    let mut dial = stillwire(["packetfs", "dial", &address, "--key-command"]);
+    dial.arg(format!("cat '{}'", sides.files[1].display()));
+    let done = run(dial, Input::Bytes(b"hello".to_vec())).expect(0);
+    assert_eq!(done.stdout, b"hello");
+    stop(running);
+}
+
+#[test]
+fn ziti_without_keys_warns_and_tells_the_transcript() {
+    let listener = stillwire(["ziti", "listen", "127.0.0.1:0", "--echo"]);
+    let running = start(listener, Input::Nothing);
+    let address = listening(&running);
+    let dial = stillwire(["ziti", "dial", &address]);
+    let done = run(dial, Input::Bytes(b"hello".to_vec())).expect(0);
+    assert_eq!(done.stdout, b"hello");
+    assert!(
+        done.stderr.contains("anybody in between"),
+        "{}",
+        done.stderr
+    );
+    let transcript = done.stderr.split("transcript ").last().unwrap();
+    let transcript = transcript.split_whitespace().next().unwrap();
+    assert_eq!(transcript.len(), 64);
+    assert!(stop(running).contains(transcript));
+}
+
+#[test]
+fn half_of_the_hardened_profile_is_a_usage_error() {
+    let sides = Sides::new("ziti");
+    let mut alone = stillwire(["ziti", "dial", "127.0.0.1:9", "--key-file"]);
+    alone.arg(&sides.files[1]);
+    assert!(
+        run(alone, Input::Nothing)
+            .expect(2)
+            .stderr
+            .contains("--peer-key")
+    );
+    let peer = sides.peers[1].as_deref().unwrap();
+    let alone = stillwire(["ziti", "dial", "127.0.0.1:9", "--peer-key", peer]);
+    assert!(
+        run(alone, Input::Nothing)
+            .expect(2)
+            .stderr
+            .contains("--key-file")
+    );
+    let short = stillwire(["commonware", "dial", "127.0.0.1:9"]);
+    run(short, Input::Nothing).expect(2);
+}
