@@ -15,6 +15,9 @@ const SILENT: Duration = Duration::from_secs(60);
 /// How long a new connection is looked at closely.
 const GREETING: Duration = Duration::from_secs(2);
 
+/// Shortest pauses between two looks then: the dialer has yet to find its token.
+const GREETING_PAUSE: u32 = 8;
+
 /// A read of so many bytes belongs to a bulk stream.
 const BULK: usize = 1 << 18;
 
@@ -35,6 +38,8 @@ pub(crate) struct Poller {
     /// Last arrival.
     last: Instant,
     bulk: bool,
+    /// What our last write took.
+    took: Duration,
     /// Nothing has come yet from a dialer that must be about to write.
     greeting: bool,
 }
@@ -56,7 +61,7 @@ impl Poller {
             Duration::ZERO
         };
         Self {
-            due: now.after(first.saturating_mul(4)),
+            due: now.after(first.saturating_mul(GREETING_PAUSE)),
             greeting,
             pauses,
             pause: Duration::ZERO,
@@ -65,6 +70,7 @@ impl Poller {
             asked: now,
             last: now,
             bulk: false,
+            took: Duration::ZERO,
         }
     }
 
@@ -124,20 +130,16 @@ impl Poller {
         let longest = if silent > SILENT {
             self.pauses.silent
         } else if self.greeting && silent < GREETING {
-            self.pauses.shortest.saturating_mul(8)
+            self.pauses.shortest.saturating_mul(GREETING_PAUSE)
         } else {
             self.pauses.longest
         };
         self.pause = if self.pause.is_zero() {
             let least = part(self.pauses.shortest, 10);
-            let first = if self.greeting {
-                self.pauses.longest
-            } else {
-                self.wait
-            };
             // A block late in a bulk stream is no hurry; an answer is.
             let share = if self.bulk { 6 } else { 20 };
-            part(first, share).clamp(least, self.pauses.shortest)
+            let first = part(self.wait, share).clamp(least, self.pauses.shortest);
+            if self.greeting { longest } else { first }
         } else {
             self.pause.saturating_mul(2).min(longest)
         };
@@ -146,6 +148,7 @@ impl Poller {
 
     /// Our question is stored, which took so long; an answer may follow: start the back-off anew.
     pub(crate) fn expect(&mut self, now: Instant, took: Duration) {
+        self.took = took;
         // In a bulk stream our own writes say nothing about the peer's.
         if !self.bulk {
             // Half a trip has the peer's look and its answer's way in it, when it looks as often
@@ -156,7 +159,10 @@ impl Poller {
 
     /// Nothing is to come but the news that the peer has read everything, which is in no hurry.
     pub(crate) fn linger(&mut self, now: Instant) {
-        self.pause = self.pauses.shortest.saturating_mul(4);
+        // It reads what we have just written, which takes about as long.
+        let reading = self.took.saturating_mul(2);
+        let least = self.pauses.shortest.saturating_mul(4);
+        self.pause = reading.max(least).min(self.pauses.longest);
         self.due = now.after(self.pause);
     }
 }
