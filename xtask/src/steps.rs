@@ -12,7 +12,7 @@ use crate::{Problem, azurite, commonware, house, limits, options, peer, process,
 
 /// Longer than any step takes from a clean clone on two cores; a step that hangs is
 /// ended then, and the others still run.
-const LIMIT: Duration = Duration::from_secs(12 * 60);
+const LIMIT: Duration = Duration::from_secs(25 * 60);
 
 /// What interoperability tests need: an emulator and the Go program.
 struct World {
