@@ -105,7 +105,14 @@ fn a_read_gives_up_in_its_time_and_loses_nothing() {
     assert_eq!(&buffer[..n], b"at last");
     // A read that waits for ever is not in the way of one that does not.
     let other = accepted.try_clone().unwrap();
-    let waiting = thread::spawn(move || (&other).read(&mut [0; 4]).unwrap());
+    let (tell, told) = std::sync::mpsc::channel();
+    let waiting = thread::spawn(move || {
+        tell.send(()).unwrap();
+        (&other).read(&mut [0; 4]).unwrap()
+    });
+    // Clones share the limit, so it may change only once the other read waits.
+    told.recv().unwrap();
+    thread::sleep(Duration::from_millis(300));
     accepted.set_read_timeout(Some(limit)).unwrap();
     let error = (&accepted).read(&mut buffer).unwrap_err();
     assert_eq!(error.kind(), io::ErrorKind::TimedOut);
