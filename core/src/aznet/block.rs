@@ -48,6 +48,11 @@ impl Block {
         self.buf.is_empty()
     }
 
+    /// True when application bytes are in it.
+    pub(super) fn has_data(&self) -> bool {
+        self.data > 0
+    }
+
     /// Bytes not sealed yet.
     pub(super) fn open_bytes(&self) -> usize {
         self.buf

@@ -23,6 +23,9 @@ use core::time::Duration;
 /// Bytes that a read which is known to find some is given time for at first.
 const LIKELY: usize = 1 << 20;
 
+/// The smallest range asked for, however slow the line.
+const LEAST: usize = 1 << 16;
+
 /// A frame whose payload is not all there yet.
 #[derive(Clone, Copy)]
 struct Current {
@@ -48,7 +51,7 @@ pub(super) struct Inbound {
     /// A rotate frame came: nothing may follow in this place.
     rotating: bool,
     poller: Poller,
-    /// Bytes asked for at once: halved by a time-out, doubled by success.
+    /// Bytes asked for at once: quartered by a time-out, doubled by success.
     limit: usize,
     /// The last read left something behind.
     more: bool,
@@ -282,8 +285,13 @@ impl Inbound {
     ) -> Result<(), Error> {
         if failure.kind == FailureKind::TimedOut {
             // A slow line: ask for less, so that an answer fits into the time of a try.
+            let least = match profile.writes_before_rotation {
+                Some(_) => LEAST.min(profile.largest_chunk),
+                // Queue and table give out whole chunks only.
+                None => profile.largest_chunk,
+            };
             let most = Self::most(profile, config);
-            self.limit = (self.limit / 2).max(profile.largest_chunk).min(most);
+            self.limit = (self.limit / 4).max(least).min(most);
             if let Some(task) = &mut self.read {
                 task.limit_read(self.limit);
             }

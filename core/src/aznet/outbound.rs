@@ -176,6 +176,15 @@ impl Outbound {
         self.done = !self.done_sealed;
     }
 
+    /// True when the farewell may go: our end mark is out, or goes with it, and all data is stored.
+    /// A session that is gone once the farewell went out can then not have taken data with it.
+    fn may_say_done(&self) -> bool {
+        self.done
+            && self.fin != Fin::Open
+            && !self.block.has_data()
+            && self.flights.iter().all(|flight| flight.data == 0)
+    }
+
     /// True when the farewell was asked for and is stored or was given up.
     pub(super) fn said_done(&self) -> bool {
         self.done_sealed && self.flights.is_empty()
@@ -232,14 +241,13 @@ impl Outbound {
 
     /// True when a new write can go out now.
     pub(super) fn may_seal(&self, profile: &Profile, config: &Config) -> bool {
-        let control = self.ping || self.fin == Fin::Wanted || (self.done && self.fin != Fin::Open);
-        if self.block.is_empty() && !control {
+        let ending = self.fin == Fin::Wanted || self.may_say_done();
+        if self.block.is_empty() && !self.ping && !ending {
             return false;
         }
         if self.rotation.is_some() || self.flights.iter().any(|f| f.rotate) {
             return false;
         }
-        let ending = self.fin == Fin::Wanted || (self.done && self.fin != Fin::Open);
         let full = || ending || !self.block.has_room(profile, config);
         self.flights.is_empty() || (self.flights.len() < window(profile, config) && full())
     }
@@ -247,30 +255,33 @@ impl Outbound {
     /// Closes the block, with the control frames that are wanted, and puts it in flight.
     fn seal(&mut self, now: Instant, profile: &Profile, stats: &mut Stats) -> Result<bool, Error> {
         let limit = profile.bytes_per_write;
-        let sealer = &mut self.sealer;
         let mut fin = false;
-        if self.role == Role::Dialer && sealer.sequence() == 0 && self.block.is_empty() {
-            self.block.control(kind::PING, profile, limit, sealer)?;
+        if self.role == Role::Dialer && !self.any_sealed() && self.block.is_empty() {
+            self.block
+                .control(kind::PING, profile, limit, &mut self.sealer)?;
             self.ping = false;
             add(&mut stats.pings, 1);
         }
         if self.fin == Fin::Wanted {
-            fin = self.block.control(kind::FIN, profile, limit, sealer)?;
+            fin = self
+                .block
+                .control(kind::FIN, profile, limit, &mut self.sealer)?;
             if fin {
                 self.fin = Fin::Sealed;
             }
         }
         let fin_out = matches!(self.fin, Fin::Sealed | Fin::Stored);
         let mut done = false;
-        if self.done && fin_out {
-            done = self.block.control(DONE, profile, limit, sealer)?;
+        if fin_out && self.may_say_done() {
+            done = self.block.control(DONE, profile, limit, &mut self.sealer)?;
             self.done_sealed |= done;
             self.done = !done;
         }
         if self.ping {
             self.ping = false;
             if self.block.is_empty() {
-                self.block.control(kind::PING, profile, limit, sealer)?;
+                self.block
+                    .control(kind::PING, profile, limit, &mut self.sealer)?;
                 add(&mut stats.pings, 1);
             }
         }
@@ -279,10 +290,12 @@ impl Outbound {
             .is_some_and(|most| self.writes_in_place.saturating_add(1) >= most.max(2));
         let mut rotate = false;
         if last_in_place && !fin_out {
-            self.block.end_chunk(sealer)?;
-            rotate = self.block.control(kind::ROTATE, profile, limit, sealer)?;
+            self.block.end_chunk(&mut self.sealer)?;
+            rotate = self
+                .block
+                .control(kind::ROTATE, profile, limit, &mut self.sealer)?;
         }
-        self.block.end_chunk(sealer)?;
+        self.block.end_chunk(&mut self.sealer)?;
         let Some((sealed, data)) = self.block.take() else {
             return Ok(false);
         };
@@ -373,7 +386,7 @@ impl Outbound {
             return Ok(());
         };
         let gone = failure.kind == FailureKind::NotFound;
-        if all_said && gone && flight.task.may_have_landed {
+        if all_said && gone && flight.data == 0 && flight.task.may_have_landed {
             // The listener removes the session once it has read everything up to the farewell.
             if flight.fin {
                 self.fin = Fin::Stored;

@@ -114,6 +114,51 @@ fn a_lost_reply_to_the_farewell_does_not_spoil_a_whole_stream() {
 }
 
 #[test]
+fn last_bytes_whose_reply_was_lost_are_not_taken_for_delivered_when_the_session_is_gone() {
+    let mut world = World::new(config());
+    let (mut a, mut b) = world.dial(config()).unwrap();
+    b.conn.close_write(world.now).unwrap();
+    world.run(&mut [&mut a, &mut b], true, SECOND);
+    assert!(a.ended, "so the farewell is due along with the end mark");
+    a.conn.write(world.now, b"last words").unwrap();
+    a.conn.close_write(world.now).unwrap();
+    let number = world.store.log.len();
+    let lost = Failure::new(FailureKind::TimedOut, "no answer").maybe_landed();
+    world.store.faults.insert(number, lost);
+    a.drive(&mut world.store, world.now);
+    // Not by the listener: nothing arrived there.
+    world.store.sessions.clear();
+    world.run(&mut [&mut a], true, 5 * SECOND);
+    assert!(
+        matches!(a.closed(), Some(Err(Error::Store(failure))) if failure.kind == FailureKind::NotFound),
+        "{:?}",
+        a.closed()
+    );
+    assert!(b.received.is_empty());
+}
+
+#[test]
+fn a_received_end_is_told_even_when_our_own_direction_failed() {
+    let mut world = World::new(config());
+    let (mut a, mut b) = world.dial(config()).unwrap();
+    world.run(&mut [&mut a, &mut b], true, SECOND);
+    b.conn.write(world.now, b"all of it").unwrap();
+    b.conn.close_write(world.now).unwrap();
+    // Both come in, and nobody reads before our own write fails for good.
+    world.run(&mut [&mut a, &mut b], false, 5 * SECOND);
+    a.conn.write(world.now, b"reply").unwrap();
+    let number = world.store.log.len();
+    let denied = Failure::new(FailureKind::Denied, "no");
+    world.store.faults.insert(number, denied.clone());
+    world.run(&mut [&mut a], false, SECOND);
+    assert_eq!(a.closed(), Some(&Err(Error::Store(denied.clone()))));
+    a.drain(world.now).unwrap();
+    assert!(a.ended && a.received == b"all of it");
+    let again = a.conn.write(world.now, b"more");
+    assert_eq!(again, Err(Error::Store(denied)));
+}
+
+#[test]
 fn a_peer_that_never_ends_its_side_is_a_typed_outcome() {
     let mut world = World::new(config());
     let (mut a, mut b) = world.dial(config()).unwrap();

@@ -1,10 +1,11 @@
 //! Bytes through an open connection.
 
-use crate::world::{End, World, config, pattern};
+use crate::world::{End, World, config, pattern, profile};
 use std::time::Duration;
-use stillwire_core::aznet::{Config, ConnectionEvent};
-use stillwire_core::store::{Failure, FailureKind, Operation};
-use stillwire_core::{Channel, Class, Error};
+use stillwire_core::aznet::handshake::Split;
+use stillwire_core::aznet::{Config, Connection, ConnectionEvent, ConnectionId};
+use stillwire_core::store::{Failure, FailureKind, Operation, Profile, Role};
+use stillwire_core::{Channel, Class, Error, Input, Instant, Machine, Output};
 
 const SECOND: Duration = Duration::from_secs(1);
 
@@ -287,4 +288,51 @@ fn single_bytes_arrive_whole_and_in_order() {
     }
     world.run(&mut [&mut a, &mut b], true, 10 * SECOND);
     assert!(b.received == data);
+}
+
+#[test]
+fn a_line_too_slow_for_a_whole_range_is_asked_for_less_and_less() {
+    let carrier = Profile {
+        largest_chunk: 4 << 20,
+        bytes_per_write: 16 << 20,
+        bytes_per_read: 16 << 20,
+        ..profile()
+    };
+    let split = Split {
+        i2r: [1; 32].into(),
+        r2i: [2; 32].into(),
+        hash: [3; 32],
+    };
+    let id = ConnectionId::from_random([4; 16]);
+    let mut now = Instant::from_millis(1_000);
+    let mut conn = Connection::new(
+        Role::Listener,
+        id,
+        split,
+        carrier,
+        Config {
+            retry_window: Duration::from_secs(3_600),
+            idle_timeout: Duration::from_secs(7_200),
+            ..Config::default()
+        },
+        now,
+    );
+    let mut asked = Vec::new();
+    while asked.len() < 6 {
+        match conn.poll(now) {
+            Output::Store(request) => {
+                if let Operation::Read { limit, .. } = request.operation {
+                    asked.push(limit);
+                }
+                let late = Failure::new(FailureKind::TimedOut, "no answer");
+                now = now.after(request.timeout);
+                conn.handle(now, Input::Reply(request.id, Err(late)))
+                    .unwrap();
+            }
+            Output::Wait(next) => now = next.unwrap(),
+            other => panic!("{other:?}"),
+        }
+    }
+    let kib: Vec<_> = asked.iter().map(|limit| limit >> 10).collect();
+    assert_eq!(kib, [16_384, 4_096, 1_024, 256, 64, 64]);
 }

@@ -49,8 +49,9 @@ impl Channel for Connection {
             return Ok(Read::Data(n));
         }
         match &self.error {
+            // An authentic end mark stays one, whatever then happened to our own direction.
+            _ if self.inbound.fin => Ok(Read::End),
             Some(error) => Err(error.clone()),
-            None if self.inbound.fin => Ok(Read::End),
             None if self.phase == Phase::Over => Err(Error::Closed),
             None => Ok(Read::Pending),
         }
