@@ -319,3 +319,26 @@ fn a_store_that_was_never_reached_is_given_up_early() {
     assert!(matches!(error, Error::Store(failure) if failure.kind == FailureKind::Unreachable));
     assert!(world.now.since(started) < Duration::from_secs(10));
 }
+
+#[test]
+fn trap_17_the_dialer_makes_the_id_and_the_declared_length_counts_the_tag() {
+    let mut world = World::new(config());
+    let (mut a, b) = world.dial(config()).unwrap();
+    let put = world
+        .store
+        .log
+        .iter()
+        .find_map(|operation| match operation {
+            Operation::PutHandshake { id, .. } => Some(*id),
+            _ => None,
+        });
+    assert_eq!((Some(a.conn.id()), Some(b.conn.id())), (put, put));
+
+    a.conn.write(world.now, b"twelve bytes").unwrap();
+    a.drive(&mut world.store, world.now);
+    let stored = &world.store.sessions[&a.conn.id()].req[0];
+    let (prefix, body) = stored.split_first_chunk().unwrap();
+    assert_eq!(u32::from_be_bytes(*prefix) as usize, body.len());
+    // The greeting's frame and the data frame have headers of five bytes, the tag has sixteen.
+    assert_eq!(body.len(), 5 + 5 + 12 + 16);
+}
