@@ -1,198 +1,240 @@
-"""The hardened profile of ASoc, after docs/src/protocols/asoc.md, on standard input and output."""
+"""One node of ASoc's hardened profile, run as a program for Stillwire's tests.
 
+    hardened.py serve --uuid U --community C [--port N]      each whole stream goes back as one
+    hardened.py dial  --uuid U --community C [--port N] [--suite 1|2] [--expect U]
+                      [--sizes N,N,…] [--announce UNIX_SECONDS]
+
+Without --port standard input and output stand for the one TCP connection; with it, `serve` listens
+on that port of 127.0.0.1 (0: any) until standard input ends, and `dial` dials it. Keys come from
+ASOC_API_KEY and, installed for a rotation, ASOC_NEXT_KEY. `dial` sends one stream after another
+and awaits each back, then announces the next key if it is told to, and awaits the acknowledgement.
+
+What happens goes to standard error, one JSON object a line. Exit code 0: every connection ended
+well; 2: one was refused, by us or by the peer.
+"""
+
+import argparse
 import hashlib
-import hmac
+import json
 import os
-import struct
+import socket
 import sys
+import threading
 import time
-import uuid
+from uuid import UUID
 
-from cryptography.hazmat.primitives.asymmetric.x25519 import X25519PrivateKey, X25519PublicKey
-from cryptography.hazmat.primitives.ciphers.aead import AESGCM, ChaCha20Poly1305
-from cryptography.hazmat.primitives.hashes import SHA256
-from cryptography.hazmat.primitives.kdf.hkdf import HKDF
-
-DATA, END, CONTROL, HELLO, ACCEPT, PROOF = 1, 2, 3, 16, 17, 18
-CIPHERS = {1: AESGCM, 2: ChaCha20Poly1305}
-CHUNK = 5000
+from hardened_profile import KEEP_ALIVE_MS, Refused, Session, Settings, key_id
 
 
-class Refused(Exception):
-    """The peer broke a rule; nothing is answered."""
+def say(event, **fields):
+    print(json.dumps({"event": event, **fields}), file=sys.stderr, flush=True)
 
 
-def need(condition, why):
-    if not condition:
-        raise Refused(why)
+class Ended(Exception):
+    """The other end is gone."""
 
 
-def hkdf(salt, ikm, info):
-    return HKDF(algorithm=SHA256(), length=32, salt=salt, info=info).derive(ikm)
+class Link:
+    """A session over two files."""
+
+    def __init__(self, settings, server, reading, writing):
+        self.reading, self.writing = reading, writing
+        self.lock = threading.Lock()
+        self.streams = {}
+        self.over = threading.Event()
+        self.session = Session(settings, server, now(), os.urandom(32), os.urandom(32))
+        self.flush()
+
+    def flush(self):
+        try:
+            self.writing.write(self.session.taken())
+            self.writing.flush()
+        except OSError as error:
+            raise Ended from error
+
+    def run(self, on_event):
+        """Reads until `on_event` says true, or the peer ends."""
+        threading.Thread(target=self.keep_alive, daemon=True).start()
+        try:
+            while data := self.reading.read1(1 << 20):
+                for event in self.session.feed(data, now()):
+                    with self.lock:
+                        self.flush()
+                    if self.on_event(event, on_event):
+                        return
+                with self.lock:
+                    self.flush()
+        except OSError as error:
+            raise Ended from error
+        finally:
+            self.over.set()
+        if not self.session.established or self.session.received:
+            raise Ended
+
+    def keep_alive(self):
+        while not self.over.wait(KEEP_ALIVE_MS / 1000):
+            with self.lock:
+                if self.session.established:
+                    self.session.control()
+                    try:
+                        self.flush()
+                    except Ended:
+                        return
+
+    def on_event(self, event, on_event):
+        kind = event[0]
+        if kind == "established":
+            say(kind, peer=str(event[1]), token=event[2].hex())
+        elif kind == "data":
+            self.streams.setdefault(event[1], []).append(event[2])
+            return False
+        elif kind == "end":
+            data = b"".join(self.streams.pop(event[1], []))
+            return on_event("stream", event[1], data)
+        elif kind == "announced":
+            known = event[3]
+            say(kind, key=event[1].hex(), unix_s=event[2], known=known)
+            if known:
+                with self.lock:
+                    self.session.acknowledge(event[1])
+                    self.flush()
+        elif kind == "acknowledged":
+            say(kind, key=event[1].hex())
+        return on_event(*event)
+
+    def send(self, data):
+        with self.lock:
+            stream = self.session.open_stream()
+            for at in range(0, len(data), 1 << 20):
+                self.session.write(stream, data[at : at + (1 << 20)])
+                self.flush()
+            self.session.end(stream)
+            self.flush()
+        return stream
 
 
-def mac(key, *parts):
-    return hmac.new(key, b"".join(parts), hashlib.sha256).digest()
+def now():
+    return int(time.time())
 
 
-def same(a, b):
-    return hmac.compare_digest(a, b)
+def serve_one(settings, reading, writing):
+    """True when all went well."""
+
+    def on_event(kind, *rest):
+        if kind == "stream":
+            stream, data = rest
+            say(kind, id=stream, bytes=len(data), sha256=hashlib.sha256(data).hexdigest())
+            link.send(data)
+        return False
+
+    try:
+        link = Link(settings, True, reading, writing)
+        link.run(on_event)
+    except Refused as refused:
+        say("refused", **{"class": refused.kind}, why=str(refused))
+        return False
+    except Ended:
+        say("ended")
+        return False
+    say("closed")
+    return True
 
 
-def read(size):
-    data = sys.stdin.buffer.read(size)
-    if len(data) < size:
-        raise EOFError
-    return data
+def dial_one(settings, reading, writing, sizes, announce):
+    left = list(sizes)
+    state = {}
+
+    def send_next():
+        if left:
+            data = hashlib.shake_256(b"stream %d" % len(left)).digest(left.pop(0))
+            state["data"] = data
+            link.send(data)
+            return False
+        if announce is not None and "announced" not in state:
+            state["announced"] = True
+            with link.lock:
+                link.session.announce(key_id(settings.keys[1]), announce)
+                link.flush()
+            return False
+        return True
+
+    def on_event(kind, *rest):
+        if kind == "established":
+            return send_next()
+        if kind == "stream":
+            stream, data = rest
+            say("back", id=stream, bytes=len(data), same=data == state["data"])
+            return send_next()
+        return kind == "acknowledged"
+
+    try:
+        link = Link(settings, False, reading, writing)
+        link.run(on_event)
+    except Refused as refused:
+        say("refused", **{"class": refused.kind}, why=str(refused))
+        return False
+    except Ended:
+        say("ended")
+        return False
+    say("closed")
+    return True
 
 
-def send(data):
-    sys.stdout.buffer.write(data)
-    sys.stdout.buffer.flush()
+def listen(settings, port):
+    well = []
 
+    def one(accepted):
+        # A reset on closing would take from the peer what it has not read.
+        with accepted, accepted.makefile("rwb") as files:
+            well.append(serve_one(settings, files, files))
 
-def header(kind, stream, sequence, length):
-    return struct.pack(">BBIII", 1, kind, stream, sequence, length)
-
-
-def handshake_frame(kind, size):
-    version, got, _, _, length = struct.unpack(">BBIII", read(14))
-    need(version == 1, "version")
-    need(got == kind, "type")
-    need(length == size, "length")
-    return read(size)
-
-
-class Session:
-    """Both directions after the handshake."""
-
-    def __init__(self, suite, transcript, shared, mac_key, client):
-        secret = shared + mac_key
-        labels = [b"client to server", b"server to client"]
-        keys = [hkdf(transcript, secret, b"stillwire asoc hardened 1 " + label) for label in labels]
-        ciphers = [CIPHERS[suite](key) for key in keys]
-        self.tx, self.rx = ciphers if client else reversed(ciphers)
-        self.sent = self.received = 0
-        self.next = 1 if client else 2
-        self.incoming = {}
-        self.finished = set()
-
-    def seal(self, kind, stream, sequence, payload):
-        head = header(kind, stream, sequence, len(payload) + 16)
-        nonce = bytes(4) + self.sent.to_bytes(8, "big")
-        self.sent += 1
-        return head + self.tx.encrypt(nonce, payload, head)
-
-    def send_stream(self, data):
-        stream, self.next = self.next, self.next + 2
-        sequence = 0
-        for at in range(0, len(data), CHUNK):
-            send(self.seal(DATA, stream, sequence, data[at : at + CHUNK]))
-            sequence += 1
-        send(self.seal(CONTROL, 0, 0, b""))
-        send(self.seal(END, stream, sequence, b""))
-
-    def receive_stream(self):
-        """The next whole stream; the peer's END must be there."""
+    def forever(listener):
         while True:
-            head = read(14)
-            version, kind, stream, sequence, length = struct.unpack(">BBIII", head)
-            need(version == 1, "version")
-            need(16 <= length <= (16 << 20) + 16, "length")
-            nonce = bytes(4) + self.received.to_bytes(8, "big")
-            self.received += 1
-            payload = self.rx.decrypt(nonce, read(length), head)
-            if kind not in (DATA, END):
-                need(kind not in (4, 5, HELLO, ACCEPT, PROOF), "state")
-                continue
-            need(stream != 0 and stream not in self.finished, "stream")
-            parts = self.incoming.setdefault(stream, [])
-            need(sequence == len(parts), "sequence")
-            if kind == DATA:
-                parts.append(payload)
-                continue
-            need(payload == b"", "END with a payload")
-            self.finished.add(stream)
-            return b"".join(self.incoming.pop(stream))
+            try:
+                accepted, _ = listener.accept()
+            except OSError:
+                return
+            threading.Thread(target=one, args=(accepted,), daemon=True).start()
 
-
-def identity(key, community):
-    salt = hashlib.sha256(community.encode()).digest()
-    return hkdf(salt, key.encode(), b"stillwire asoc hardened 1 mac")
-
-
-def fields(own, share):
-    public = share.public_key().public_bytes_raw()
-    return own.bytes + struct.pack(">Q", int(time.time())) + os.urandom(32) + public
-
-
-def on_time(seconds):
-    need(abs(int(time.time()) - seconds) <= 60, "time")
-
-
-def exchange(share, public):
-    # The package itself refuses a result that is all zero.
-    return share.exchange(X25519PublicKey.from_public_bytes(public))
-
-
-def dial(key, own, suite):
-    share = X25519PrivateKey.generate()
-    hello = bytes([suite]) + fields(own, share)
-    hello += mac(key, b"hello", hello)
-    send(header(HELLO, 0, 0, 121) + hello)
-    accept = handshake_frame(ACCEPT, 120)
-    digest = hashlib.sha256(hello).digest()
-    need(same(accept[88:], mac(key, b"accept", digest, accept[:88])), "auth")
-    need(accept[:16] != own.bytes, "identity")
-    on_time(struct.unpack(">Q", accept[16:24])[0])
-    transcript = hashlib.sha256(hello + accept).digest()
-    shared = exchange(share, accept[56:88])
-    send(header(PROOF, 0, 0, 32) + mac(key, b"proof", transcript))
-    return Session(suite, transcript, shared, key, True)
-
-
-def listen(key, own):
-    hello = handshake_frame(HELLO, 121)
-    need(same(hello[89:], mac(key, b"hello", hello[:89])), "auth")
-    need(hello[1:17] != own.bytes, "identity")
-    on_time(struct.unpack(">Q", hello[17:25])[0])
-    need(hello[0] in CIPHERS, "type")
-    share = X25519PrivateKey.generate()
-    accept = fields(own, share)
-    digest = hashlib.sha256(hello).digest()
-    accept += mac(key, b"accept", digest, accept)
-    shared = exchange(share, hello[57:89])
-    send(header(ACCEPT, 0, 0, 120) + accept)
-    transcript = hashlib.sha256(hello + accept).digest()
-    need(same(handshake_frame(PROOF, 32), mac(key, b"proof", transcript)), "auth")
-    return Session(hello[0], transcript, shared, key, False)
-
-
-def pattern(size):
-    return bytes((at * 7 + size) & 0xFF for at in range(size))
+    with socket.create_server(("127.0.0.1", port)) as listener:
+        say("listening", port=listener.getsockname()[1])
+        threading.Thread(target=forever, args=(listener,), daemon=True).start()
+        # Until standard input ends: then whoever started us is done, or gone.
+        sys.stdin.read()
+    return all(well)
 
 
 def main():
-    role, key, community, own, *rest = sys.argv[1:]
-    key, own = identity(key, community), uuid.UUID(own)
-    if role == "client":
-        session = dial(key, own, int(rest[0]))
-        for size in (0, 1, 16, 4999, 5000, 5001, 123_457):
-            session.send_stream(pattern(size))
-            need(session.receive_stream() == pattern(size), "another stream came back")
-        return
-    session = listen(key, own)
-    while True:
-        try:
-            stream = session.receive_stream()
-        except EOFError:
-            return
-        session.send_stream(stream)
+    parser = argparse.ArgumentParser()
+    parser.add_argument("verb", choices=["serve", "dial"])
+    parser.add_argument("--uuid", type=UUID, required=True)
+    parser.add_argument("--community", required=True)
+    parser.add_argument("--port", type=int)
+    parser.add_argument("--suite", type=int, default=1)
+    parser.add_argument("--expect", type=UUID)
+    parser.add_argument("--sizes", default="")
+    parser.add_argument("--announce", type=int)
+    args = parser.parse_args()
+    keys = [os.environ["ASOC_API_KEY"], os.environ.get("ASOC_NEXT_KEY")]
+    settings = Settings(
+        keys=[key for key in keys if key],
+        community=args.community,
+        uuid=args.uuid,
+        suite=args.suite,
+        expected=args.expect,
+    )
+    sizes = [int(size) for size in args.sizes.split(",") if size]
+    if args.verb == "serve" and args.port is not None:
+        well = listen(settings, args.port)
+    elif args.verb == "serve":
+        well = serve_one(settings, sys.stdin.buffer, sys.stdout.buffer)
+    elif args.port is not None:
+        with socket.create_connection(("127.0.0.1", args.port)) as made:
+            with made.makefile("rwb") as files:
+                well = dial_one(settings, files, files, sizes, args.announce)
+    else:
+        well = dial_one(settings, sys.stdin.buffer, sys.stdout.buffer, sizes, args.announce)
+    sys.exit(0 if well else 2)
 
 
-try:
-    main()
-except Refused as refused:
-    sys.exit(f"refused: {refused}")
-except EOFError:
-    sys.exit("the peer closed")
+main()

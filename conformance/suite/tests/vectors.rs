@@ -17,6 +17,7 @@ const FILES: &[(&str, usize)] = &[
     ("asoc/cluster_key.json", 3),
     ("asoc/discovery.json", 32),
     ("asoc/discovery-edges.json", 519),
+    ("asoc/hardened.json", 523),
     ("asoc/header.json", 29),
     ("asoc/header-edges.json", 639),
     ("asoc/hello.json", 37),

@@ -12,13 +12,17 @@
 use super::discovery::check_time;
 use super::event::{Fresh, Identity};
 use super::handshake::{refuse_own, sub};
-use super::key::{ApiKey, KeyId};
+use super::key::KeyId;
 use super::node_id::NodeId;
-use crate::crypto::{Aes256Gcm, ChaCha20Poly1305, Secret, hkdf, sha256, x25519};
+use crate::crypto::{Aes256Gcm, ChaCha20Poly1305, Secret, sha256, x25519};
 use crate::error::{Class, Error};
 use crate::time::UnixTime;
 use alloc::vec::Vec;
-use zeroize::Zeroizing;
+use schedule::mac_key;
+
+mod schedule;
+
+pub use schedule::Schedule;
 
 /// Payload bytes of the hardened HELLO.
 pub const HELLO: usize = 121;
@@ -28,10 +32,6 @@ pub const ACCEPT: usize = 120;
 pub const PROOF: usize = 32;
 /// What sealing adds to a payload.
 pub const TAG: usize = 16;
-
-const MAC: &[u8] = b"stillwire asoc hardened 1 mac";
-const TO_SERVER: &[u8] = b"stillwire asoc hardened 1 client to server";
-const TO_CLIENT: &[u8] = b"stillwire asoc hardened 1 server to client";
 
 /// The cipher of sealed frames. The client chooses; a server takes either.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq, Hash)]
@@ -44,14 +44,16 @@ pub enum Suite {
 }
 
 impl Suite {
-    const fn number(self) -> u8 {
+    /// Its number in a HELLO.
+    pub const fn number(self) -> u8 {
         match self {
             Self::Aes256Gcm => 1,
             Self::ChaCha20Poly1305 => 2,
         }
     }
 
-    fn from_number(number: u8) -> Result<Self, Error> {
+    /// The suite of a HELLO's first byte; any other number is [`Class::Type`].
+    pub fn from_number(number: u8) -> Result<Self, Error> {
         match number {
             1 => Ok(Self::Aes256Gcm),
             2 => Ok(Self::ChaCha20Poly1305),
@@ -63,28 +65,12 @@ impl Suite {
     }
 }
 
-/// The MAC key of an API key in a community.
-fn mac_key(key: &ApiKey, community: &str) -> Result<Secret, Error> {
-    let salt = sha256::digest(community.as_bytes());
-    let mut out = Zeroizing::new([0; 32]);
-    hkdf::expand(
-        &hkdf::extract(&salt, key.as_bytes()),
-        &[MAC],
-        out.as_mut_slice(),
-    )?;
-    Ok(Secret::from(*out))
-}
-
 fn said(label: &[u8], parts: &[&[u8]]) -> Vec<u8> {
     let mut out = label.to_vec();
     for part in parts {
         out.extend_from_slice(part);
     }
     out
-}
-
-fn transcript(hello: &[u8; HELLO], accept: &[u8; ACCEPT]) -> [u8; 32] {
-    sha256::digest(&said(hello, &[accept]))
 }
 
 /// The keys of both directions.
@@ -94,38 +80,15 @@ pub(crate) struct Keys {
 }
 
 impl Keys {
-    fn derive(
-        suite: Suite,
-        mac: &Secret,
-        shared: &Secret,
-        transcript: &[u8; 32],
-        client: bool,
-    ) -> Result<Self, Error> {
-        let mut material = Zeroizing::new([0; 64]);
-        for (to, from) in material
-            .iter_mut()
-            .zip(shared.as_bytes().iter().chain(mac.as_bytes()))
-        {
-            *to = *from;
-        }
-        let prk = hkdf::extract(transcript, material.as_slice());
-        let key = |info: &[u8]| {
-            let mut out = Zeroizing::new([0; 32]);
-            hkdf::expand(&prk, &[info], out.as_mut_slice())?;
-            Ok(Sealer::new(suite, &Secret::from(*out)))
-        };
-        let (to_server, to_client) = (key(TO_SERVER)?, key(TO_CLIENT)?);
-        Ok(if client {
-            Self {
-                send: to_server,
-                receive: to_client,
-            }
+    fn of(suite: Suite, schedule: &Schedule, client: bool) -> Self {
+        let to_server = Sealer::at(suite, &schedule.client_to_server, 0, 0);
+        let to_client = Sealer::at(suite, &schedule.server_to_client, 0, 0);
+        let (send, receive) = if client {
+            (to_server, to_client)
         } else {
-            Self {
-                send: to_client,
-                receive: to_server,
-            }
-        })
+            (to_client, to_server)
+        };
+        Self { send, receive }
     }
 }
 
@@ -192,11 +155,10 @@ impl Initiator {
         refuse_own(server, self.node)?;
         check_time(u64::from_be_bytes(sub(accept, 16)), now)?;
         let shared = x25519::dh(&self.ephemeral, &sub(accept, 56))?;
-        let transcript = transcript(&self.hello, accept);
-        let keys = Keys::derive(self.suite, &self.mac, &shared, &transcript, true)?;
-        let proof = sha256::hmac(self.mac.as_bytes(), &said(b"proof", &[&transcript]));
+        let schedule = Schedule::of(self.mac, &self.hello, accept, &shared)?;
+        let proof = schedule.proof();
         Ok(Finished {
-            keys,
+            keys: Keys::of(self.suite, &schedule, true),
             server,
             token: sub(accept, 24),
             key: self.key,
@@ -221,7 +183,8 @@ pub(crate) struct Responder {
 /// A server that waits for the PROOF.
 pub(crate) struct Proving {
     mac: Secret,
-    transcript: [u8; 32],
+    /// What the PROOF is a MAC over.
+    proof: Vec<u8>,
     keys: Keys,
     pub(crate) client: NodeId,
     pub(crate) token: [u8; 8],
@@ -276,11 +239,11 @@ impl Responder {
         accept.extend_from_slice(&tag);
         let accept: [u8; ACCEPT] = accept.as_slice().try_into().map_err(|_| SIZE)?;
         let shared = x25519::dh(&fresh.ephemeral, &self.share)?;
-        let transcript = transcript(&self.hello, &accept);
+        let schedule = Schedule::of(self.mac, &self.hello, &accept, &shared)?;
         let proving = Proving {
-            keys: Keys::derive(self.suite, &self.mac, &shared, &transcript, false)?,
-            mac: self.mac,
-            transcript,
+            keys: Keys::of(self.suite, &schedule, false),
+            proof: schedule.said(),
+            mac: schedule.mac,
             client: self.client,
             token: sub(&accept, 24),
             key: self.key,
@@ -292,8 +255,7 @@ impl Responder {
 impl Proving {
     /// Judges the PROOF.
     pub(crate) fn finish(self, proof: &[u8]) -> Result<Keys, Error> {
-        let said = said(b"proof", &[&self.transcript]);
-        if proof.len() == PROOF && sha256::verify(self.mac.as_bytes(), &said, proof) {
+        if proof.len() == PROOF && sha256::verify(self.mac.as_bytes(), &self.proof, proof) {
             Ok(self.keys)
         } else {
             Err(Error::auth())
@@ -308,8 +270,8 @@ enum Cipher {
     ChaCha(ChaCha20Poly1305),
 }
 
-/// Seals or opens the frames of one direction, in order.
-pub(crate) struct Sealer {
+/// Seals or opens the frames of one direction, in order. No `Debug`: it holds a key.
+pub struct Sealer {
     cipher: Cipher,
     next: u64,
     bytes: u64,
@@ -319,15 +281,18 @@ pub(crate) struct Sealer {
 const MOST_BYTES: u64 = 1 << 38;
 
 impl Sealer {
-    fn new(suite: Suite, key: &Secret) -> Self {
+    /// A direction whose next frame has the number `next`, and whose key has sealed `bytes` bytes,
+    /// tags included. A connection begins at 0 and 0; other places are for whoever checks another
+    /// implementation. Two sealers with one key must never seal the same number.
+    pub fn at(suite: Suite, key: &Secret, next: u64, bytes: u64) -> Self {
         let cipher = match suite {
             Suite::Aes256Gcm => Cipher::Aes(Aes256Gcm::new(key)),
             Suite::ChaCha20Poly1305 => Cipher::ChaCha(ChaCha20Poly1305::new(key)),
         };
         Self {
             cipher,
-            next: 0,
-            bytes: 0,
+            next,
+            bytes,
         }
     }
 
@@ -354,8 +319,9 @@ impl Sealer {
         Ok(nonce)
     }
 
-    /// Seals `buf` in place and appends the tag.
-    pub(crate) fn seal(&mut self, header: &[u8], buf: &mut Vec<u8>) -> Result<(), Error> {
+    /// Seals `buf` in place and appends the tag. `header` is the frame's, 14 bytes, with the length
+    /// that the sealed payload will have. Past 2^38 bytes [`Class::DataLimit`].
+    pub fn seal(&mut self, header: &[u8], buf: &mut Vec<u8>) -> Result<(), Error> {
         let nonce = self.nonce(buf.len())?;
         let tag = match &self.cipher {
             Cipher::Aes(key) => key.seal_in_place(&nonce, header, buf)?,
@@ -365,8 +331,8 @@ impl Sealer {
         Ok(())
     }
 
-    /// Opens `buf` in place and takes the tag off.
-    pub(crate) fn open(&mut self, header: &[u8], buf: &mut Vec<u8>) -> Result<(), Error> {
+    /// Opens `buf` in place and takes the tag off. Whatever does not fit is [`Class::Auth`].
+    pub fn open(&mut self, header: &[u8], buf: &mut Vec<u8>) -> Result<(), Error> {
         let plain = buf.len().checked_sub(TAG).ok_or_else(Error::auth)?;
         let nonce = self.nonce(plain)?;
         let (body, tag) = buf.split_at_mut_checked(plain).ok_or_else(Error::auth)?;

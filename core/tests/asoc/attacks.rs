@@ -279,6 +279,30 @@ fn attack_splice_hardened_profile_a_stream_that_is_cut_off_is_an_error() {
 }
 
 #[test]
+fn attack_splice_both_profiles_a_cut_between_two_streams_is_not_noticed() {
+    use stillwire_core::{Input, Machine};
+    for profile in PROFILES {
+        let mut met = meet(profile, 1);
+        let stream = met.client.machine.open().unwrap();
+        met.client.machine.end(stream).unwrap();
+        let whole = met.client.drain();
+        met.server.answer(&whole);
+        // The second stream was sent, and does not arrive.
+        assert!(!met.client.say(b"kept back").is_empty());
+        met.server
+            .machine
+            .handle(Instant::ZERO, Input::End)
+            .unwrap();
+        met.server.drain();
+        assert_eq!(met.server.fault(), None);
+        assert_eq!(
+            met.server.events.last(),
+            Some(&ConnectionEvent::Closed(None))
+        );
+    }
+}
+
+#[test]
 fn attack_downgrade_a_hardened_end_never_speaks_the_default_profile() {
     let hello = End::client(1, 1, Profile::Default).drain();
     let mut server = End::server(2, 2, HARDENED);

@@ -1,18 +1,23 @@
 //! ASoc: headers, handshake and discovery messages, the replay cache, and sessions.
 
-use super::args::Args;
+use super::args::{Args, number};
 use super::{Answer, Fault, Handles, Operation};
 use crate::hex;
 use serde_json::{Value, json};
+use std::cell::RefCell;
+use std::rc::Rc;
 use std::time::Duration;
 use stillwire_core::asoc::handshake::{frame, refuse_own, verify_accept, verify_hello};
+use stillwire_core::asoc::rotation::Notice;
 use stillwire_core::asoc::wire::kind;
 use stillwire_core::asoc::{
     Accept, Announcement, ApiKey, Config, Connection, ConnectionEvent, Dialect, Fresh, Header,
-    Hello, Identity, NodeId, Receiver, Role, Seen, cluster_key, community_hash,
+    Hello, Identity, KeyId, NodeId, Profile, Receiver, Role, Seen, cluster_key, community_hash,
 };
 use stillwire_core::crypto::Secret;
 use stillwire_core::{Class, Error, Input, Instant, Machine, Output, UnixTime};
+
+mod hardened;
 
 /// Every operation of this protocol.
 pub(super) const OPERATIONS: &[(&str, Operation)] = &[
@@ -26,7 +31,11 @@ pub(super) const OPERATIONS: &[(&str, Operation)] = &[
     ("asoc.header.encode", |_, args| header_encode(args)),
     ("asoc.hello.encode", |_, args| hello_encode(args)),
     ("asoc.hello.verify", hello_verify),
+    ("asoc.hardened.keys", |_, args| hardened::keys(args)),
+    ("asoc.hardened.open", |_, args| hardened::open(args)),
+    ("asoc.hardened.seal", |_, args| hardened::seal(args)),
     ("asoc.input", input),
+    ("asoc.notify", notify),
     ("asoc.open", open),
     ("asoc.seen.new", seen_new),
     ("asoc.session", session),
@@ -92,15 +101,25 @@ fn hello_encode(args: &Args) -> Answer {
     Ok(json!({"bytes": hex::encode(&bytes)}))
 }
 
+/// A replay cache, which several sessions may share.
+type Memory = Rc<RefCell<Seen>>;
+
+/// The cache that the request names, if any.
+fn memory(handles: &mut Handles, args: &Args) -> Result<Option<Memory>, Fault> {
+    let handle = args.optional("seen", Args::text)?;
+    let shared = |handle| handles.with(handle, |memory: &mut Memory| Ok(Rc::clone(memory)));
+    handle.map(shared).transpose()
+}
+
 /// Runs `check` with the cache that the request names, if any. The cache outlives what it refuses.
 fn with_seen<R>(
     handles: &mut Handles,
     args: &Args,
     check: impl FnOnce(Option<&mut Seen>) -> Result<R, Fault>,
 ) -> Result<R, Fault> {
-    match args.optional("seen", Args::text)? {
+    match memory(handles, args)? {
         None => check(None),
-        Some(handle) => handles.with(handle, |seen| Ok(check(Some(seen))))?,
+        Some(seen) => check(Some(&mut seen.borrow_mut())),
     }
 }
 
@@ -166,6 +185,7 @@ fn discovery_verify(handles: &mut Handles, args: &Args) -> Answer {
 fn seen_new(handles: &mut Handles, args: &Args) -> Answer {
     let ttl = Duration::from_secs(args.number("ttl_s")?);
     let seen = Seen::new(args.size("capacity")?, ttl);
+    let seen: Memory = Rc::new(RefCell::new(seen));
     Ok(json!({"handle": handles.keep("seen", seen)?}))
 }
 
@@ -181,9 +201,26 @@ struct Session {
     /// The DATA frame that has not come to its end.
     frame: Vec<u8>,
     over: bool,
+    /// Which HELLOs have come before, and the wall clock at the session's start.
+    seen: Option<Memory>,
+    unix: UnixTime,
+    /// Whether notices of a key rotation are events.
+    notices: bool,
 }
 
 impl Session {
+    /// Lets a HELLO in that has not been seen before.
+    fn hello(&mut self, peer: NodeId, challenge: u64) -> Result<(), Fault> {
+        let unix = self.unix.after(self.now.since(Instant::ZERO));
+        if let Some(seen) = &self.seen
+            && let Err(replay) = seen.borrow_mut().admit(peer, challenge, unix)
+        {
+            self.connection.refuse(replay.clone())?;
+            return Err(replay.into());
+        }
+        Ok(self.connection.admit(self.now)?)
+    }
+
     /// Drains the machine. An error that it met is the answer; HELLOs are let in.
     fn drain(&mut self, met: Result<(), Error>) -> Result<(Vec<u8>, Vec<Value>), Fault> {
         met?;
@@ -198,15 +235,28 @@ impl Session {
                 _ => return Ok((out, events)),
             };
             match event {
-                ConnectionEvent::Hello { .. } => self.connection.admit(self.now)?,
+                ConnectionEvent::Hello {
+                    peer, challenge, ..
+                } => self.hello(peer, challenge)?,
                 ConnectionEvent::Established(established) => {
-                    events.push(match established.peer {
-                        Some(peer) => json!({"event": "established", "peer": peer.to_string()}),
-                        None => json!({
-                            "event": "established",
-                            "token": hex::encode(&established.token),
-                        }),
-                    });
+                    let mut event = json!({"event": "established"});
+                    if let Some(peer) = established.peer {
+                        event["peer"] = peer.to_string().into();
+                    }
+                    if established.peer.is_none() || established.proven {
+                        event["token"] = hex::encode(&established.token).into();
+                    }
+                    events.push(event);
+                }
+                ConnectionEvent::Announced { key, activation } if self.notices => {
+                    events.push(json!({
+                        "event": "announced",
+                        "key": hex::encode(&key.0),
+                        "unix_s": number(activation.as_secs()),
+                    }));
+                }
+                ConnectionEvent::Acknowledged { key } if self.notices => {
+                    events.push(json!({"event": "acknowledged", "key": hex::encode(&key.0)}));
                 }
                 ConnectionEvent::Data {
                     stream,
@@ -244,15 +294,27 @@ fn session(handles: &mut Handles, args: &Args) -> Answer {
         "server" => Role::Server,
         _ => return Err(Fault::new(Class::Encoding, "no such role")),
     };
+    let profile = hardened::profile(args, role)?;
+    let sealed = matches!(profile, Profile::Hardened(_));
     let config = Config {
+        profile,
         max_frame: args.size("max_frame")?,
         send_buffer: usize::MAX,
         ..Config::default()
     };
+    let texts = args.optional("keys", Args::list)?;
+    let texts = match texts {
+        Some(texts) => texts.iter().map(hardened::text).collect::<Result<_, _>>()?,
+        None => vec![args.text("key")?],
+    };
+    let keys = texts.iter().map(|text| ApiKey::new(text.as_bytes()));
     let identity = Identity {
         node: node(args, "uuid")?,
-        keys: vec![ApiKey::new(args.text("key")?.as_bytes())?],
-        community: String::new(),
+        keys: keys.collect::<Result<_, _>>()?,
+        community: args
+            .optional("community", Args::text)?
+            .unwrap_or_default()
+            .to_owned(),
     };
     let (mut fresh, start) = (
         Fresh {
@@ -265,21 +327,28 @@ fn session(handles: &mut Handles, args: &Args) -> Answer {
         },
         Instant::ZERO,
     );
+    match role {
+        _ if sealed => {
+            fresh.nonce = args.array("nonce")?;
+            fresh.ephemeral = Secret::from(args.array("esk")?);
+            fresh.unix = now(args)?;
+        }
+        Role::Client => fresh.challenge = field(args, "challenge")?,
+        Role::Server => fresh.token = args.array("token")?,
+    }
+    let (unix, seen) = (fresh.unix, memory(handles, args)?);
     let connection = match role {
-        Role::Client => {
-            fresh.challenge = field(args, "challenge")?;
-            Connection::client(config, identity, fresh, start)
-        }
-        Role::Server => {
-            fresh.token = args.array("token")?;
-            Connection::server(config, identity, fresh, start)
-        }
+        Role::Client => Connection::client(config, identity, fresh, start),
+        Role::Server => Connection::server(config, identity, fresh, start),
     };
     let mut session = Session {
         connection: connection?,
         now: start,
         frame: Vec::new(),
         over: false,
+        seen,
+        unix,
+        notices: args.optional("notices", Args::flag)?.unwrap_or(false),
     };
     let (out, _) = session.drain(Ok(()))?;
     let handle = handles.keep("session", session)?;
@@ -329,6 +398,20 @@ fn end(handles: &mut Handles, args: &Args) -> Answer {
     let stream = field(args, "stream")?;
     with_session(handles, args, |session| {
         let met = session.connection.end(stream);
+        session.answer(met)
+    })
+}
+
+fn notify(handles: &mut Handles, args: &Args) -> Answer {
+    let notice = match args.optional("acknowledge", Args::array)? {
+        Some(key) => Notice::Acknowledge { key: KeyId(key) },
+        None => Notice::Announce {
+            key: KeyId(args.array("announce")?),
+            activation: now(args)?,
+        },
+    };
+    with_session(handles, args, |session| {
+        let met = session.connection.notify(notice);
         session.answer(met)
     })
 }
