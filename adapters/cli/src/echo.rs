@@ -1,16 +1,15 @@
 //! Sending a connection's bytes back to it.
 
 use crate::exit::Fault;
-use crate::relay::farewell;
+use crate::relay::{Ends, Joins, farewell, lost};
 use crate::run::Run;
-use stillwire_tokio::{Connection, ReadHalf, WriteHalf};
-use tokio::io::{AsyncReadExt, AsyncWriteExt};
+use tokio::io::{AsyncRead, AsyncReadExt, AsyncWriteExt};
 
 const BUFFER: usize = 256 << 10;
 
 /// Echoes until the peer's end, then ends our direction too.
-pub(crate) async fn serve(run: &Run, connection: Connection) -> Result<(), Fault> {
-    let (mut read, mut write) = connection.split();
+pub(crate) async fn serve(run: &Run, connection: impl Joins) -> Result<(), Fault> {
+    let (mut read, mut write) = connection.halves();
     let result = tokio::select! {
         biased;
         () = run.interrupt.asked() => Err(Fault::interrupted()),
@@ -19,17 +18,18 @@ pub(crate) async fn serve(run: &Run, connection: Connection) -> Result<(), Fault
     if result.as_ref().is_err_and(Fault::is_interruption) {
         farewell(&mut write).await;
     }
-    run.totals.add(&write.stats());
+    if let Some(stats) = write.counted() {
+        run.totals.add(&stats);
+    }
     result
 }
 
 /// Copies to the end and waits until the connection is over; `seen` is shown every byte.
 pub(crate) async fn copy(
-    read: &mut ReadHalf,
-    write: &mut WriteHalf,
+    read: &mut (impl AsyncRead + Unpin),
+    write: &mut impl Ends,
     mut seen: impl FnMut(&[u8]),
 ) -> Result<(), Fault> {
-    let lost = |error: std::io::Error| Fault::connection(&error);
     let mut buffer = vec![0; BUFFER];
     loop {
         let n = read.read(&mut buffer).await.map_err(lost)?;

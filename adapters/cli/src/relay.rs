@@ -7,11 +7,80 @@ use serde_json::json;
 use std::io;
 use std::pin::pin;
 use std::time::{Duration, Instant};
-use stillwire_tokio::{Connection, ReadHalf, Stats, WriteHalf};
+use stillwire_core::Error;
+use stillwire_tokio::{
+    Connection, ReadHalf, Secure, SecureReader, SecureStream, SecureWriter, Stats, WriteHalf,
+};
 use tokio::io::{AsyncRead, AsyncReadExt, AsyncWrite, AsyncWriteExt};
 use tokio::time::timeout;
 
 const BUFFER: usize = 256 << 10;
+
+/// A connection of any protocol that carries bytes both ways.
+pub(crate) trait Joins: Send {
+    type Read: AsyncRead + Send + Unpin;
+    type Write: Ends;
+
+    fn halves(self) -> (Self::Read, Self::Write);
+}
+
+/// Its writing half.
+pub(crate) trait Ends: AsyncWrite + Send + Unpin {
+    /// Ends our direction.
+    fn close_write(&mut self) -> impl Future<Output = io::Result<()>> + Send;
+
+    /// Waits until the connection is over.
+    fn closed(&mut self) -> impl Future<Output = Result<(), Error>> + Send;
+
+    /// What it has counted, where requests cost something.
+    fn counted(&self) -> Option<Stats>;
+}
+
+impl Joins for Connection {
+    type Read = ReadHalf;
+    type Write = WriteHalf;
+
+    fn halves(self) -> (ReadHalf, WriteHalf) {
+        self.split()
+    }
+}
+
+impl Ends for WriteHalf {
+    async fn close_write(&mut self) -> io::Result<()> {
+        (**self).close_write().await
+    }
+
+    async fn closed(&mut self) -> Result<(), Error> {
+        (**self).closed().await
+    }
+
+    fn counted(&self) -> Option<Stats> {
+        Some(self.stats())
+    }
+}
+
+impl<M: Secure> Joins for SecureStream<M> {
+    type Read = SecureReader<M>;
+    type Write = SecureWriter<M>;
+
+    fn halves(self) -> (SecureReader<M>, SecureWriter<M>) {
+        self.split()
+    }
+}
+
+impl<M: Secure> Ends for SecureWriter<M> {
+    async fn close_write(&mut self) -> io::Result<()> {
+        (**self).close_write().await
+    }
+
+    async fn closed(&mut self) -> Result<(), Error> {
+        (**self).closed().await
+    }
+
+    fn counted(&self) -> Option<Stats> {
+        None
+    }
+}
 
 /// What is on our side of a connection.
 pub(crate) struct Local<R, W> {
@@ -41,7 +110,7 @@ enum Copied {
 /// Copies both ways at once, ends both directions, and waits until the connection is over.
 pub(crate) async fn relay<R, W>(
     run: &Run,
-    connection: Connection,
+    connection: impl Joins,
     local: Local<R, W>,
 ) -> Result<(), Fault>
 where
@@ -49,17 +118,21 @@ where
     W: AsyncWrite + Unpin,
 {
     let started = Instant::now();
-    let (mut read, mut write) = connection.split();
+    let (mut read, mut write) = connection.halves();
     let result = copy_both(run, &mut read, &mut write, local).await;
     let result = match result {
         Ok(Stopped::SinkGone) => Ok(()),
         Ok(_) => {
-            tell_end(run, &write.stats(), started.elapsed());
+            if let Some(stats) = write.counted() {
+                tell_end(run, &stats, started.elapsed());
+            }
             last_words(run, &mut write).await
         }
         Err(fault) => Err(fault),
     };
-    run.totals.add(&write.stats());
+    if let Some(stats) = write.counted() {
+        run.totals.add(&stats);
+    }
     result
 }
 
@@ -85,8 +158,8 @@ fn tell_end(run: &Run, stats: &Stats, time: Duration) {
 
 async fn copy_both<R, W>(
     run: &Run,
-    read: &mut ReadHalf,
-    write: &mut WriteHalf,
+    read: &mut (impl AsyncRead + Unpin),
+    write: &mut impl Ends,
     local: Local<R, W>,
 ) -> Result<Stopped, Fault>
 where
@@ -121,10 +194,7 @@ where
     };
     match stopped {
         Stopped::BothEnded => {}
-        Stopped::PeerEnded => write
-            .close_write()
-            .await
-            .map_err(|error| Fault::connection(&error))?,
+        Stopped::PeerEnded => write.close_write().await.map_err(lost)?,
         // Whoever read our output has enough: a quiet end, and the peer's bytes are for nobody.
         Stopped::SinkGone => {
             let _ = timeout(FAREWELL, write.close_write()).await;
@@ -139,7 +209,7 @@ where
 
 /// Everything has been delivered; the peer may still have to learn that, and a listener to clean
 /// up behind it.
-async fn last_words(run: &Run, write: &mut WriteHalf) -> Result<(), Fault> {
+async fn last_words(run: &Run, write: &mut impl Ends) -> Result<(), Fault> {
     tokio::select! {
         biased;
         result = write.closed() => result.map_err(Fault::from),
@@ -148,7 +218,7 @@ async fn last_words(run: &Run, write: &mut WriteHalf) -> Result<(), Fault> {
 }
 
 /// Ends our direction and gives the peer a moment to end its own.
-pub(crate) async fn farewell(write: &mut WriteHalf) {
+pub(crate) async fn farewell(write: &mut impl Ends) {
     let end = async {
         if write.close_write().await.is_ok() {
             let _ = write.closed().await;
@@ -159,7 +229,7 @@ pub(crate) async fn farewell(write: &mut WriteHalf) {
 
 async fn copy_up(
     mut source: impl AsyncRead + Unpin,
-    write: &mut WriteHalf,
+    write: &mut impl Ends,
     fault: fn(&str, &io::Error) -> Fault,
 ) -> Result<(), Fault> {
     let mut buffer = vec![0; BUFFER];
@@ -172,36 +242,27 @@ async fn copy_up(
             // Before our end it can only have ended badly; the source may stay silent for ever.
             ended = write.closed() => return ended.map_err(Fault::from),
         };
-        let sent = match buffer.get(..n).filter(|data| !data.is_empty()) {
-            Some(data) => write.write_all(data).await,
-            None => {
-                return write
-                    .close_write()
-                    .await
-                    .map_err(|error| Fault::connection(&error));
-            }
-        };
-        sent.map_err(|error| Fault::connection(&error))?;
+        match buffer.get(..n).filter(|data| !data.is_empty()) {
+            Some(data) => write.write_all(data).await.map_err(lost)?,
+            None => return write.close_write().await.map_err(lost),
+        }
     }
 }
 
 async fn copy_down(
-    read: &mut ReadHalf,
+    read: &mut (impl AsyncRead + Unpin),
     mut sink: impl AsyncWrite + Unpin,
     fault: fn(&str, &io::Error) -> Fault,
 ) -> Result<Copied, Fault> {
     let mut buffer = vec![0; BUFFER];
     loop {
-        let n = read
-            .read(&mut buffer)
-            .await
-            .map_err(|error| Fault::connection(&error))?;
+        let n = read.read(&mut buffer).await.map_err(lost)?;
         let delivered = match buffer.get(..n).filter(|data| !data.is_empty()) {
             Some(data) => deliver(&mut sink, data).await,
             None => sink.shutdown().await,
         };
         match delivered {
-            Err(error) if error.kind() == io::ErrorKind::BrokenPipe => return Ok(Copied::SinkGone),
+            Err(error) if is_gone(&error) => return Ok(Copied::SinkGone),
             Err(error) => return Err(fault("cannot write what arrived", &error)),
             Ok(()) if n == 0 => return Ok(Copied::ToTheEnd),
             Ok(()) => {}
@@ -209,7 +270,18 @@ async fn copy_down(
     }
 }
 
+/// Whoever read what we wrote has closed it: enough for them, and no fault.
+pub(crate) fn is_gone(error: &io::Error) -> bool {
+    error.kind() == io::ErrorKind::BrokenPipe
+}
+
 async fn deliver(sink: &mut (impl AsyncWrite + Unpin), data: &[u8]) -> io::Result<()> {
     sink.write_all(data).await?;
     sink.flush().await
+}
+
+/// A connection that failed under us.
+#[expect(clippy::needless_pass_by_value, reason = "the shape of map_err")]
+pub(crate) fn lost(error: io::Error) -> Fault {
+    Fault::connection(&error)
 }

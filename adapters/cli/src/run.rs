@@ -9,7 +9,7 @@ use crate::units;
 use serde_json::json;
 use std::fs::OpenOptions;
 use std::io::Write;
-use std::path::Path;
+use std::path::{Path, PathBuf};
 use std::pin::pin;
 use std::sync::Arc;
 use std::time::{Duration, Instant};
@@ -27,6 +27,10 @@ const FORBEARANCE: Duration = Duration::from_secs(30);
 const MOST_WAITING: usize = 64;
 /// Pause between two looks at them.
 const GLANCE: Duration = Duration::from_millis(20);
+/// How often a listener looks whether its account's key was changed.
+const KEY_WATCH: Duration = Duration::from_secs(1);
+/// Pause after a new ticket that could not be written.
+const RETRY: Duration = Duration::from_secs(30);
 /// How long the store may take before we ask it directly what is wrong.
 const SLOW_START: Duration = Duration::from_secs(5);
 
@@ -113,23 +117,33 @@ impl Run {
         ticket_file: Option<&Path>,
         config: Config,
     ) -> Result<Listener, Fault> {
+        let key_changes = store.store.key_changes();
         let listener = self
             .interrupt
             .or(async { store.listen(config).await })
             .await?;
         self.totals.watch(listener.monitor());
-        let ticket = listener.ticket().to_string();
-        if let Some(path) = ticket_file {
+        self.warn_anonymous();
+        self.give(listener.ticket(), ticket_file)?;
+        let file = ticket_file.map(Path::to_owned);
+        // Goes on until the program ends, as the listener does.
+        tokio::spawn(renew(self.clone(), store.clone(), key_changes, file));
+        Ok(listener)
+    }
+
+    /// Gives a ticket to the user.
+    fn give(&self, ticket: &Ticket, file: Option<&Path>) -> Result<(), Fault> {
+        let ticket = ticket.to_string();
+        if let Some(path) = file {
             write_ticket(path, &ticket)?;
         }
-        self.warn_anonymous();
         let json = json!({ "event": "ticket", "ticket": ticket });
-        if ticket_file.is_some() {
+        if file.is_some() {
             self.out.event(&json, &ticket);
         } else {
             self.out.tell(&json, &ticket);
         }
-        Ok(listener)
+        Ok(())
     }
 
     /// Reads a ticket, as far as it can be checked here, and gives the place it leads to.
@@ -318,6 +332,26 @@ impl NamedStore {
     pub(crate) async fn prepare(&self, config: Config) -> Result<Ticket, Fault> {
         self.patiently(&config, self.store.prepare(config.clone()))
             .await
+    }
+}
+
+/// Gives the user a new ticket whenever the account's key was changed: the old one ended with the old
+/// key.
+async fn renew(run: Run, store: NamedStore, mut known: u64, file: Option<PathBuf>) {
+    loop {
+        tokio::time::sleep(KEY_WATCH).await;
+        let changes = store.store.key_changes();
+        if changes == known {
+            continue;
+        }
+        let ticket = store.store.ticket().map_err(Fault::from);
+        match ticket.and_then(|ticket| run.give(&ticket, file.as_deref())) {
+            Ok(()) => known = changes,
+            Err(fault) => {
+                run.out.trouble(&fault.over(&store.name));
+                tokio::time::sleep(RETRY).await;
+            }
+        }
     }
 }
 

@@ -1,10 +1,9 @@
 //! TCP connections as the other end of a relay.
 
 use crate::exit::Fault;
-use crate::relay::{Local, relay};
+use crate::relay::{Joins, Local, relay};
 use crate::run::Run;
 use std::time::Duration;
-use stillwire_tokio::Connection;
 use tokio::net::TcpStream;
 
 /// Pause after a failed accept.
@@ -27,7 +26,7 @@ pub(crate) async fn connect(address: &str) -> Result<TcpStream, Fault> {
 /// other end does not take a part for the whole.
 pub(crate) async fn join(
     run: &Run,
-    connection: Connection,
+    connection: impl Joins,
     mut tcp: TcpStream,
 ) -> Result<(), Fault> {
     // Without it TCP is only slower.

@@ -52,6 +52,7 @@ impl Default for Options {
             blob: stillwire_azure::blob::Limits::default(),
             #[cfg(feature = "azure")]
             queue: stillwire_azure::queue::Limits::default(),
+            #[cfg(feature = "azure")]
             table: stillwire_azure::table::Limits::default(),
         }
     }

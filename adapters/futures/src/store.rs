@@ -10,6 +10,7 @@ use crate::ticket::{self, Ticket};
 use futures_util::StreamExt;
 use std::fmt;
 use std::sync::Arc;
+use std::sync::atomic::{AtomicU64, Ordering};
 use std::time::Duration;
 use stillwire_core::Error;
 use stillwire_core::aznet::{Config, ListenerSecurity, Prepare, PrepareEvent};
@@ -26,6 +27,8 @@ use stillwire_azure::AzureStore;
 pub struct Store {
     kind: Kind,
     expiry: Duration,
+    /// How often the account's key was found to be another one.
+    key_changes: Arc<AtomicU64>,
     #[cfg(feature = "azure")]
     reload: Option<azure::Reload>,
 }
@@ -48,10 +51,12 @@ impl Store {
     /// An address that means nothing, or an environment that holds no credential for it.
     pub fn from_address(address: &str, options: &Options) -> Result<Self, AddressError> {
         let expiry = options.expiry;
+        let key_changes = Arc::new(AtomicU64::new(0));
         if let Some(local) = Local::from_address(address, options) {
             return Ok(Self {
                 kind: Kind::Local(local?),
                 expiry,
+                key_changes,
                 #[cfg(feature = "azure")]
                 reload: None,
             });
@@ -59,11 +64,12 @@ impl Store {
         #[cfg(feature = "azure")]
         if let Some(store) = azure::open(address, options) {
             let store = store?;
-            let reload = azure::reload(address, options, &store);
+            let reload = azure::reload(address, options, &store, &key_changes);
             let kind = Kind::Azure(store, azure::Limits::of(options));
             return Ok(Self {
                 kind,
                 expiry,
+                key_changes,
                 reload,
             });
         }
@@ -107,6 +113,13 @@ impl Store {
                 .map(ticket::Kind::Azure)
                 .map(Ticket),
         }
+    }
+
+    /// How often the service refused the account's key and another one was found where the first
+    /// was read. What the old key signed has ended with it, tickets above all:
+    /// [`Store::ticket`] gives one that holds.
+    pub fn key_changes(&self) -> u64 {
+        self.key_changes.load(Ordering::Relaxed)
     }
 
     pub(crate) fn carrier(&self, platform: &Platform) -> Result<Arc<dyn Carrier>, Error> {

@@ -134,6 +134,12 @@ impl Store {
         self.0.ticket()
     }
 
+    /// How often the account's key was found to be another one; see
+    /// [`stillwire_futures::Store::key_changes`].
+    pub fn key_changes(&self) -> u64 {
+        self.0.key_changes()
+    }
+
     /// Shows whether the store can be reached; see [`stillwire_futures::Store::probe`].
     ///
     /// # Errors

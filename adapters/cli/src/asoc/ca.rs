@@ -92,13 +92,14 @@ fn revoke(dir: &Path, uuid: &str, run: &Run) -> Result<(), Fault> {
             revoked.push(serial.to_owned());
         }
     }
-    let serials: Option<Vec<_>> = revoked.iter().map(|text| unhex(text)).collect();
-    let serials = serials.ok_or_else(|| {
+    let serials: Result<Vec<_>, _> = revoked.iter().map(|text| key::digits(text)).collect();
+    let serials = serials.map_err(|_| {
         Fault::new(
             Code::Local,
             format!("{:?} is damaged", revoked_file.display()),
         )
     })?;
+    let serials: Vec<_> = serials.iter().map(|serial| serial.to_vec()).collect();
     let list = authority
         .revoke(&serials, serials.len() as u64)
         .map_err(|error| wrong(&error))?;
@@ -108,20 +109,6 @@ fn revoke(dir: &Path, uuid: &str, run: &Run) -> Result<(), Fault> {
     run.out
         .result(&json!({ "list": path, "revoked": serials.len() }), &path);
     Ok(())
-}
-
-fn unhex(text: &str) -> Option<Vec<u8>> {
-    let digits: Option<Vec<u8>> = text
-        .chars()
-        .map(|c| c.to_digit(16).and_then(|digit| u8::try_from(digit).ok()))
-        .collect();
-    let digits = digits.filter(|digits| digits.len() % 2 == 0)?;
-    Some(
-        digits
-            .chunks(2)
-            .map(|pair| pair.iter().fold(0, |sum, digit| sum * 16 + digit))
-            .collect(),
-    )
 }
 
 /// A new file that only its owner can read; one that is there is kept.

@@ -1,12 +1,14 @@
 //! `stillwire asoc dial ADDR`
 
-use super::{config, fault, key, listen, node_id, resolve, tls, warn_open};
+use super::listen::{self, Ended};
+use super::{config, fault, key, node_id, resolve, tls, warn_open};
 use crate::args::asoc::AsocDial;
 use crate::exit::{Code, Fault};
-use crate::run::Run;
+use crate::run::{FAREWELL, Run};
 use bytes::BytesMut;
 use stillwire_tokio::asoc::{Connection, Identity, connect};
 use tokio::io::AsyncReadExt;
+use tokio::time::timeout;
 
 /// Bytes read from stdin at once.
 const PIECE: usize = 1 << 20;
@@ -27,13 +29,20 @@ pub(super) async fn run(verb: &AsocDial, run: &Run) -> Result<(), Fault> {
         if !options.hardened && !options.tls.tls {
             warn_open(run);
         }
-        exchange(&connection, verb.no_answer).await?;
-        connection.close().await.map_err(|error| fault(&error))
+        match exchange(&connection, verb.no_answer).await {
+            Ok(()) => connection.close().await.map_err(|error| fault(&error)),
+            // The rest of the answer is for nobody.
+            Err(Ended::ReaderGone) => {
+                let _ = timeout(FAREWELL, connection.close()).await;
+                Ok(())
+            }
+            Err(Ended::Failed(fault)) => Err(fault),
+        }
     };
     run.interrupt.or(work).await
 }
 
-async fn exchange(connection: &Connection, no_answer: bool) -> Result<(), Fault> {
+async fn exchange(connection: &Connection, no_answer: bool) -> Result<(), Ended> {
     let receiving = async {
         if no_answer {
             return Ok(());
@@ -42,11 +51,13 @@ async fn exchange(connection: &Connection, no_answer: bool) -> Result<(), Fault>
             Some(stream) => listen::print(stream, &mut tokio::io::stdout()).await,
             None => Err(
                 Fault::new(Code::Peer, "the peer closed without a stream of its own")
-                    .with_hint("if it never answers, dial with --no-answer"),
+                    .with_hint("if it never answers, dial with --no-answer")
+                    .into(),
             ),
         }
     };
-    tokio::try_join!(send(connection), receiving)?;
+    let sending = async { send(connection).await.map_err(Ended::from) };
+    tokio::try_join!(sending, receiving)?;
     Ok(())
 }
 

@@ -3,6 +3,7 @@
 use super::{config, fault, key, node_id, resolve, warn_open};
 use crate::args::asoc::AsocListen;
 use crate::exit::{Code, Fault};
+use crate::relay::is_gone;
 use crate::run::Run;
 use bytes::Bytes;
 use serde_json::json;
@@ -17,6 +18,19 @@ use tokio::task::JoinSet;
 enum Sink {
     Back { limit: usize },
     Stdout(Arc<Mutex<Stdout>>),
+}
+
+/// Why streams are no longer printed.
+pub(super) enum Ended {
+    /// Whoever read our stdout has enough: no fault.
+    ReaderGone,
+    Failed(Fault),
+}
+
+impl From<Fault> for Ended {
+    fn from(fault: Fault) -> Self {
+        Self::Failed(fault)
+    }
 }
 
 pub(super) async fn run(verb: &AsocListen, run: &Run) -> Result<(), Fault> {
@@ -67,25 +81,39 @@ pub(super) async fn run(verb: &AsocListen, run: &Run) -> Result<(), Fault> {
         let connection = tokio::select! {
             biased;
             () = run.interrupt.asked() => return Err(Fault::interrupted()),
-            Some(_) = tasks.join_next() => continue,
+            Some(reader_gone) = tasks.join_next() => match reader_gone {
+                Ok(true) => return Ok(()),
+                _ => continue,
+            },
             next = node.accept() => match next {
                 Some(connection) => connection,
                 None => return Ok(()),
             },
         };
         if verb.once {
-            return run.interrupt.or(serve(connection, sink)).await;
+            let served = async {
+                match serve(connection, sink).await {
+                    Ok(()) | Err(Ended::ReaderGone) => Ok(()),
+                    Err(Ended::Failed(fault)) => Err(fault),
+                }
+            };
+            return run.interrupt.or(served).await;
         }
         let (out, sink) = (run.out, sink.clone());
         tasks.spawn(async move {
-            if let Err(fault) = serve(connection, sink).await {
-                out.trouble(&fault);
+            match serve(connection, sink).await {
+                Ok(()) => false,
+                Err(Ended::ReaderGone) => true,
+                Err(Ended::Failed(fault)) => {
+                    out.trouble(&fault);
+                    false
+                }
             }
         });
     }
 }
 
-async fn serve(connection: Connection, sink: Sink) -> Result<(), Fault> {
+async fn serve(connection: Connection, sink: Sink) -> Result<(), Ended> {
     while let Some(stream) = connection.accept().await.map_err(|error| fault(&error))? {
         match &sink {
             Sink::Back { limit } => {
@@ -103,8 +131,13 @@ async fn serve(connection: Connection, sink: Sink) -> Result<(), Fault> {
 }
 
 /// Copies a stream to stdout. Streams of other connections wait meanwhile.
-pub(super) async fn print(mut stream: ReceiveStream, stdout: &mut Stdout) -> Result<(), Fault> {
-    let cannot = |error| Fault::file("cannot write to stdout", &error);
+pub(super) async fn print(mut stream: ReceiveStream, stdout: &mut Stdout) -> Result<(), Ended> {
+    let cannot = |error: std::io::Error| {
+        if is_gone(&error) {
+            return Ended::ReaderGone;
+        }
+        Fault::file("cannot write to stdout", &error).into()
+    };
     while let Some(piece) = stream.chunk().await.map_err(|error| {
         let fault = fault(&error);
         if fault.code() == Code::Peer {
@@ -114,6 +147,8 @@ pub(super) async fn print(mut stream: ReceiveStream, stdout: &mut Stdout) -> Res
         }
     })? {
         stdout.write_all(&piece).await.map_err(cannot)?;
+        // A reader that has gone shows now, not with the next piece.
+        stdout.flush().await.map_err(cannot)?;
     }
-    stdout.flush().await.map_err(cannot)
+    Ok(())
 }

@@ -1,14 +1,13 @@
 //! `stillwire ziti`, `commonware` and `packetfs`: a byte stream over TCP. All three are run by the
 //! same code; what differs is how each makes its machine ([`protocol`]).
 
-mod join;
 mod protocol;
 
 use crate::args::stream::{StreamDial, StreamKeys, StreamListen, StreamVerb};
 use crate::exit::{Code, Fault};
+use crate::relay::relay;
 use crate::run::Run;
-use crate::{stdio, tcp};
-use join::Ends;
+use crate::{echo, stdio, tcp};
 pub(crate) use protocol::Kind;
 use protocol::{Protocol, keygen};
 use serde_json::json;
@@ -136,7 +135,7 @@ async fn listen<P: Protocol>(verb: &StreamListen, protocol: P, run: &Run) -> Res
         if !serving {
             // Whoever fails the handshake has not been the one.
             match open(&*protocol, Role::Listener, tcp, run).await {
-                Ok(stream) => return join::join(run, stream, Ends::of(stdio::local())).await,
+                Ok(stream) => return relay(run, stream, stdio::local()).await,
                 Err(fault) if fault.is_interruption() => break fault,
                 Err(fault) => run.out.trouble(&fault),
             }
@@ -147,10 +146,8 @@ async fn listen<P: Protocol>(verb: &StreamListen, protocol: P, run: &Run) -> Res
             let served = async {
                 let stream = open(&*protocol, Role::Listener, tcp, &run).await?;
                 match forward {
-                    None => join::echo(&run, stream).await,
-                    Some(address) => {
-                        join::with_tcp(&run, stream, tcp::connect(&address).await?).await
-                    }
+                    None => echo::serve(&run, stream).await,
+                    Some(address) => tcp::join(&run, stream, tcp::connect(&address).await?).await,
                 }
             };
             report(served.await, &run);
@@ -168,7 +165,7 @@ async fn dial<P: Protocol>(verb: &StreamDial, protocol: P, run: &Run) -> Result<
             tcp = tcp::connect(&verb.address) => tcp?,
         };
         let stream = open(&protocol, Role::Dialer, tcp, run).await?;
-        return join::join(run, stream, Ends::of(stdio::local())).await;
+        return relay(run, stream, stdio::local()).await;
     };
     let listener = bind(address, run).await?;
     let protocol = Arc::new(protocol);
@@ -183,7 +180,7 @@ async fn dial<P: Protocol>(verb: &StreamDial, protocol: P, run: &Run) -> Result<
             let served = async {
                 let tcp = tcp::connect(&address).await?;
                 let stream = open(&*protocol, Role::Dialer, tcp, &run).await?;
-                join::with_tcp(&run, stream, local).await
+                tcp::join(&run, stream, local).await
             };
             report(served.await, &run);
         });

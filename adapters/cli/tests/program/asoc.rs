@@ -1,7 +1,7 @@
 //! `stillwire asoc`, over loopback, and with the real Python node when
 //! `STILLWIRE_ASOC_PYTHON` says where it is.
 
-use crate::support::{Input, Running, noise, run, start, stillwire, wait_for};
+use crate::support::{Input, Running, noise, run, start, start_unread, stillwire, wait_for};
 use serde_json::Value;
 use std::io::{BufRead, BufReader, Write};
 use std::process::{Command, Stdio};
@@ -64,6 +64,31 @@ fn received_streams_go_to_stdout() {
     let done = run(dial, Input::Bytes(data.clone())).expect(0);
     assert!(done.stderr.is_empty(), "{}", done.stderr);
     assert!(running.finish().expect(0).stdout == data);
+}
+
+#[cfg(unix)]
+#[test]
+fn a_reader_that_has_enough_is_no_error() {
+    let (echo, address) = listener(&["--echo"], KEY);
+    let dial = asoc(&["-q", "dial", &address], KEY);
+    let done = start_unread(dial, Input::Bytes(noise(3_000_000))).finish();
+    assert_eq!(done.expect(0).stderr, "");
+    stop(echo);
+
+    for once in [&["--once"][..], &[]] {
+        let mut listen = asoc(&["listen", "127.0.0.1:0"], KEY);
+        listen.args(once);
+        let running = start_unread(listen, Input::Nothing);
+        running.wait_to_hear("listening on ");
+        let told = running.told();
+        let address = told.split("listening on ").nth(1).unwrap();
+        let address = address.split_whitespace().next().unwrap();
+        let dial = asoc(&["-q", "dial", address, "--no-answer"], KEY);
+        let dialer = start(dial, Input::Bytes(noise(3_000_000)));
+        let told = running.finish().expect(0).stderr;
+        assert!(!told.contains("cannot write"), "{told}");
+        drop(dialer);
+    }
 }
 
 #[cfg(unix)]

@@ -85,6 +85,14 @@ fn files_over_queues() {
 }
 
 #[test]
+fn files_over_tables() {
+    let Some(place) = Place::azurite_table() else {
+        return;
+    };
+    several_files(&place);
+}
+
+#[test]
 fn an_existing_file_is_kept_unless_forced() {
     let place = Place::directory();
     let into = place.path("in");

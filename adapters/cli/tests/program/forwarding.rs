@@ -104,6 +104,24 @@ fn tcp_over_blobs() {
 
 #[cfg(unix)]
 #[test]
+fn tcp_over_queues() {
+    let Some(place) = Place::azurite_queue() else {
+        return;
+    };
+    tcp_through(&place);
+}
+
+#[cfg(unix)]
+#[test]
+fn tcp_over_tables() {
+    let Some(place) = Place::azurite_table() else {
+        return;
+    };
+    tcp_through(&place);
+}
+
+#[cfg(unix)]
+#[test]
 fn a_target_that_is_down_ends_only_its_connection() {
     let place = Place::directory();
     let to = format!("127.0.0.1:{}", free_port());

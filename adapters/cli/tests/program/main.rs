@@ -11,6 +11,7 @@ mod interrupts;
 mod over_tcp;
 mod packetfs;
 mod printed;
+mod rotation;
 mod service;
 mod snapshots;
 mod ssh;

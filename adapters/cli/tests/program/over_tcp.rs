@@ -1,6 +1,6 @@
 //! `stillwire ziti`, `commonware` and `packetfs` over loopback.
 
-use crate::support::{Input, Running, noise, run, start, stillwire};
+use crate::support::{Input, Running, noise, run, start, start_unread, stillwire};
 use std::fs;
 use std::path::{Path, PathBuf};
 use std::process::Command;
@@ -227,4 +227,25 @@ fn half_of_the_hardened_profile_is_a_usage_error() {
     );
     let short = stillwire(["commonware", "dial", "127.0.0.1:9"]);
     run(short, Input::Nothing).expect(2);
+}
+
+#[test]
+fn a_reader_that_has_enough_is_no_error() {
+    for protocol in PROTOCOLS {
+        let sides = Sides::new(protocol);
+        let echo = sides.command(0, &[protocol, "listen", "127.0.0.1:0", "--echo"]);
+        let echo = start(echo, Input::Nothing);
+        let dial = sides.command(1, &[protocol, "dial", "-q", &listening(&echo)]);
+        let done = start_unread(dial, Input::Bytes(noise(4_000_000))).finish();
+        assert_eq!(done.expect(0).stderr, "", "{protocol}");
+        stop(echo);
+
+        let listener = sides.command(0, &[protocol, "listen", "127.0.0.1:0"]);
+        let listener = start_unread(listener, Input::Nothing);
+        let dial = sides.command(1, &[protocol, "dial", "-q", &listening(&listener)]);
+        let dialer = start(dial, Input::Bytes(noise(4_000_000)));
+        let told = listener.finish().expect(0).stderr;
+        assert!(!told.contains("stillwire:"), "{protocol}: {told}");
+        drop(dialer);
+    }
 }

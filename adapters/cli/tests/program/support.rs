@@ -73,7 +73,16 @@ pub(crate) enum Input {
     Kept,
 }
 
-pub(crate) fn start(mut command: Command, input: Input) -> Running {
+pub(crate) fn start(command: Command, input: Input) -> Running {
+    start_read(command, input, true)
+}
+
+/// The same for a process whose stdout is closed at once by whoever should read it.
+pub(crate) fn start_unread(command: Command, input: Input) -> Running {
+    start_read(command, input, false)
+}
+
+fn start_read(mut command: Command, input: Input, read: bool) -> Running {
     match input {
         Input::Nothing => drop(command.stdin(Stdio::null())),
         Input::Bytes(_) | Input::Open => drop(command.stdin(Stdio::piped())),
@@ -90,10 +99,13 @@ pub(crate) fn start(mut command: Command, input: Input) -> Running {
         thread::spawn(move || drop(stdin.write_all(&bytes)));
     }
     let told = Arc::default();
-    let stdout = child
-        .stdout
-        .take()
-        .map(|from| read_all(from, Arc::default()));
+    let stdout = child.stdout.take().map(|from| {
+        if read {
+            return read_all(from, Arc::default());
+        }
+        drop(from);
+        thread::spawn(Vec::new)
+    });
     let stderr = child
         .stderr
         .take()
@@ -220,6 +232,24 @@ impl Place {
         Self::azurite_with("azqueue", "STILLWIRE_AZURITE_QUEUE")
     }
 
+    /// The same over tables.
+    pub(crate) fn azurite_table() -> Option<Self> {
+        Self::azurite_with("aztable", "STILLWIRE_AZURITE_TABLE")
+    }
+
+    /// Whichever of the three there are, by name.
+    pub(crate) fn azurites() -> Vec<(&'static str, Self)> {
+        let places = [
+            ("blobs", Self::azurite()),
+            ("queues", Self::azurite_queue()),
+            ("tables", Self::azurite_table()),
+        ];
+        let there = places.into_iter();
+        there
+            .filter_map(|(name, place)| Some((name, place?)))
+            .collect()
+    }
+
     fn azurite_with(driver: &str, variable: &str) -> Option<Self> {
         static NUMBER: AtomicU32 = AtomicU32::new(0);
         let Ok(endpoint) = std::env::var(variable) else {
@@ -227,10 +257,12 @@ impl Place {
             return None;
         };
         let number = NUMBER.fetch_add(1, Ordering::Relaxed);
-        let unique = format!("{}-{number}", std::process::id());
+        // The names of tables have no hyphens.
+        let dash = if driver == "aztable" { "x" } else { "-" };
+        let unique = format!("{}{dash}{number}", std::process::id());
         let mut store = vec![format!("{driver}+{endpoint}")];
-        store.extend(["--handshake".to_owned(), format!("handshake-{unique}")]);
-        store.extend(["--token".to_owned(), format!("token-{unique}")]);
+        store.extend(["--handshake".to_owned(), format!("handshake{dash}{unique}")]);
+        store.extend(["--token".to_owned(), format!("token{dash}{unique}")]);
         Some(Self {
             dir: TempDir::new().unwrap(),
             store,

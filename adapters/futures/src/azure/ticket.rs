@@ -7,6 +7,7 @@ use crate::carrier::Carrier;
 use crate::platform::Platform;
 use azure_core::http::Url;
 use std::sync::Arc;
+use std::sync::atomic::{AtomicU64, Ordering};
 use std::time::Duration;
 use stillwire_azure::address::is_exposed;
 use stillwire_azure::{AzureStore, Credential, Names, Sas, Service, StoreAddress, environment};
@@ -36,28 +37,33 @@ pub(crate) fn open(
     )
 }
 
-/// Reads the key of an account again as [`open`] found it. An address that holds its key itself
-/// has no other.
+/// Reads the key of an account again as [`open`] found it, and counts how often it was another one
+/// by then. An address that holds its key itself has no other.
 pub(crate) fn reload(
     address: &str,
     options: &Options,
     store: &Arc<dyn AzureStore>,
+    changes: &Arc<AtomicU64>,
 ) -> Option<Reload> {
     let address = StoreAddress::parse(address)?.ok()?;
     if address.credential.is_some() {
         return None;
     }
-    let (options, store) = (options.clone(), store.clone());
+    let (options, store, changes) = (options.clone(), store.clone(), changes.clone());
     Some(Arc::new(move || {
         let lookup = |name: &str| (options.environment)(name);
-        match (environment::locate(&address, lookup), store.credential()) {
+        let changed = match (environment::locate(&address, lookup), store.credential()) {
             (
                 Ok((_, Credential::SharedKey { key: new, .. })),
                 Some(Credential::SharedKey { key, .. }),
             ) => key.replace(&new),
             // What cannot be read now may be read later; the refusal is told anyway.
             _ => false,
+        };
+        if changed {
+            changes.fetch_add(1, Ordering::Relaxed);
         }
+        changed
     }))
 }
 
