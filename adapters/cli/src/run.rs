@@ -123,27 +123,25 @@ impl Run {
             .or(async { store.listen(config).await })
             .await?;
         self.totals.watch(listener.monitor());
+        let ticket = listener.ticket().to_string();
+        if let Some(path) = ticket_file {
+            write_ticket(path, &ticket)?;
+        }
         self.warn_anonymous();
-        self.give(listener.ticket(), ticket_file)?;
+        self.tell_ticket(&ticket, ticket_file.is_some());
         let file = ticket_file.map(Path::to_owned);
         // Goes on until the program ends, as the listener does.
         tokio::spawn(renew(self.clone(), store.clone(), key_changes, file));
         Ok(listener)
     }
 
-    /// Gives a ticket to the user.
-    fn give(&self, ticket: &Ticket, file: Option<&Path>) -> Result<(), Fault> {
-        let ticket = ticket.to_string();
-        if let Some(path) = file {
-            write_ticket(path, &ticket)?;
-        }
+    fn tell_ticket(&self, ticket: &str, kept: bool) {
         let json = json!({ "event": "ticket", "ticket": ticket });
-        if file.is_some() {
-            self.out.event(&json, &ticket);
+        if kept {
+            self.out.event(&json, ticket);
         } else {
-            self.out.tell(&json, &ticket);
+            self.out.tell(&json, ticket);
         }
-        Ok(())
     }
 
     /// Reads a ticket, as far as it can be checked here, and gives the place it leads to.
@@ -345,8 +343,18 @@ async fn renew(run: Run, store: NamedStore, mut known: u64, file: Option<PathBuf
             continue;
         }
         let ticket = store.store.ticket().map_err(Fault::from);
-        match ticket.and_then(|ticket| run.give(&ticket, file.as_deref())) {
-            Ok(()) => known = changes,
+        let kept = ticket.and_then(|ticket| {
+            let ticket = ticket.to_string();
+            if let Some(path) = &file {
+                write_ticket(path, &ticket)?;
+            }
+            Ok(ticket)
+        });
+        match kept {
+            Ok(ticket) => {
+                known = changes;
+                run.tell_ticket(&ticket, file.is_some());
+            }
             Err(fault) => {
                 run.out.trouble(&fault.over(&store.name));
                 tokio::time::sleep(RETRY).await;

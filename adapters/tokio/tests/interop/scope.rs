@@ -40,6 +40,14 @@ async fn run(client: &reqwest::Client, mut exchange: Exchange) -> stillwire_core
     }
 }
 
+/// Another one each time: the seed makes the connection's id, which one emulator takes only once.
+fn seed() -> [u8; 32] {
+    let nanos = UNIX_EPOCH.elapsed().unwrap().as_nanos();
+    let mut seed = [9; 32];
+    seed[..16].copy_from_slice(&nanos.to_le_bytes());
+    seed
+}
+
 /// Dials by hand, to get at the grants that the listener gives.
 async fn connect(url: &str, names: Names) -> Connected {
     let parsed = stillwire_core::aznet::wire::url::ConnectionUrl::parse_named(
@@ -65,7 +73,7 @@ async fn connect(url: &str, names: Names) -> Connected {
         Config::default(),
         store.profile(),
         &security,
-        [9; 32],
+        seed(),
         clock(),
     );
     loop {

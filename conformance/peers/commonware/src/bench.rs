@@ -1,6 +1,6 @@
 //! What the crate itself can do, on one thread and without a socket.
 
-use super::{Problem, versions};
+use super::{Problem, Storage, versions};
 use commonware_cryptography::ed25519::PrivateKey;
 use commonware_cryptography::handshake::sake::{
     Context, dial_end, dial_start, listen_end, listen_start,
@@ -33,7 +33,7 @@ fn handshakes(profile: &str) -> Result<f64, Problem> {
 }
 
 /// Megabytes a second, sealed by one end and opened by the other, in turn.
-fn records(profile: &str, size: usize) -> Result<f64, Problem> {
+fn records(profile: &str, size: usize, storage: &Storage) -> Result<f64, Problem> {
     let (sake, cups) = versions(profile)?;
     let channel = |seed| {
         let handshake = Sake {
@@ -45,8 +45,7 @@ fn records(profile: &str, size: usize) -> Result<f64, Problem> {
         Cups::<_, ChaCha20Poly1305>::new(handshake, cups)
     };
     let (dialer, listener) = (channel(1), channel(2));
-    let config = tokio::Config::new().with_worker_threads(1);
-    tokio::Runner::new(config).start(|context| async move {
+    tokio::Runner::new(storage.config(1)).start(|context| async move {
         let (to_listener, from_dialer) = mocks::Channel::init_with_buffer_size(4 << 20);
         let (to_dialer, from_listener) = mocks::Channel::init_with_buffer_size(4 << 20);
         let limit = 2 << 20;
@@ -68,10 +67,11 @@ fn records(profile: &str, size: usize) -> Result<f64, Problem> {
     })
 }
 
-pub fn run(profile: &str) -> Result<(), Problem> {
+pub fn run(profile: &str, storage: &Storage) -> Result<(), Problem> {
     println!("handshakes_per_s {:.0}", handshakes(profile)?);
     for size in [64 << 10, 1 << 20] {
-        println!("records_{size}_mb_per_s {:.0}", records(profile, size)?);
+        let rate = records(profile, size, storage)?;
+        println!("records_{size}_mb_per_s {rate:.0}");
     }
     Ok(())
 }

@@ -21,6 +21,7 @@ use commonware_stream::cups::{self, Cups};
 use commonware_stream::sake::{self, Sake};
 use commonware_stream::utils::Timeout;
 use std::net::SocketAddr;
+use std::path::PathBuf;
 use std::time::Duration;
 
 type Problem = Box<dyn std::error::Error>;
@@ -140,14 +141,38 @@ async fn dial(
     Ok(())
 }
 
+/// Where the runtime puts what nobody here stores: beside this program, and not in the machine's
+/// temporary directory, where it would stay. Removed at the end.
+struct Storage(PathBuf);
+
+impl Storage {
+    fn new() -> Result<Self, Problem> {
+        let program = std::env::current_exe()?;
+        let name = format!("storage-{}", std::process::id());
+        Ok(Self(program.with_file_name(name)))
+    }
+
+    fn config(&self, threads: usize) -> tokio::Config {
+        let config = tokio::Config::new().with_worker_threads(threads);
+        config.with_storage_directory(&self.0)
+    }
+}
+
+impl Drop for Storage {
+    fn drop(&mut self) {
+        let _ = std::fs::remove_dir_all(&self.0);
+    }
+}
+
 fn run(words: &[String]) -> Result<(), Problem> {
+    let storage = Storage::new()?;
     let runner = || {
-        let config = tokio::Config::new().with_worker_threads(2);
+        let config = storage.config(2);
         tokio::Runner::new(config.with_read_write_timeout(Duration::from_secs(30)))
     };
     match words {
         [verb] if verb == "judge" => judge::run(),
-        [verb, profile] if verb == "bench" => bench::run(profile),
+        [verb, profile] if verb == "bench" => bench::run(profile, &storage),
         [verb, rest @ ..] if verb == "listen" => {
             let settings = settings(rest)?;
             runner().start(|context| listen(context, settings))
