@@ -136,6 +136,54 @@ fn gc_over_blobs_touches_nothing_young_and_nothing_foreign() {
 }
 
 #[test]
+fn gc_over_queues_removes_what_was_not_dated_for_long_and_nothing_else() {
+    let Some(place) = Place::azurite_queue() else {
+        return;
+    };
+    let id = kill_both(&place);
+    let account = Account::new(stillwire_azure::Service::Queue, place.meeting().0);
+    let mark = ("x-ms-meta-stillwire", "0123456789abcdef0123456789abcdef");
+    let foreign = "7ba7b810-9dad-41d1-80b4-00c04fd430c8";
+    // Old, and not ours: named like a session, and bearing the mark under another name.
+    let unmarked = format!("req-{foreign}");
+    let photos = format!("photos-{}", std::process::id());
+    account.put(&unmarked, &[("x-ms-meta-created", "1")], b"");
+    account.put(&photos, &[("x-ms-meta-created", "1"), mark], b"");
+    let gc = |arguments: &[&str]| {
+        let done = run(place.about("gc", arguments), Input::Nothing).expect(0);
+        lines(&done.stdout)
+    };
+    let there = |queue: &str| {
+        let method = stillwire_azure::http::Method::Get;
+        let path = format!("{queue}?comp=metadata");
+        account.send(method, &path, &[], b"").0 == 200
+    };
+    let ours = [format!("req-{id}"), format!("res-{id}")];
+    // Other runs may have left something on the emulator, long ago.
+    let removed = gc(&["--older", "5m", "--json"]);
+    assert!(removed.iter().all(|line| line["removed"] != *id));
+    assert!(ours.iter().all(|queue| there(queue)));
+
+    for queue in &ours {
+        let path = format!("{queue}?comp=metadata");
+        assert_eq!(
+            account.put(&path, &[("x-ms-meta-created", "1"), mark], b""),
+            204
+        );
+    }
+    let found = gc(&["--dry-run", "--json"]);
+    let same = found.iter().filter(|line| line["found"] == *id);
+    let still: Vec<_> = same.map(|line| line["still_seconds"].as_u64()).collect();
+    assert!(matches!(*still, [Some(1_000_000_000..)]), "{found:?}");
+    assert!(ours.iter().all(|queue| there(queue)), "dry");
+
+    let removed = gc(&["--json"]);
+    assert!(removed.iter().any(|line| line["removed"] == *id));
+    assert!(!ours.iter().any(|queue| there(queue)));
+    assert!(there(&unmarked) && there(&photos));
+}
+
+#[test]
 fn a_time_in_which_connections_are_silent_is_too_short_for_gc() {
     let done = run(stillwire(["gc", "dir:x", "--older", "4m"]), Input::Nothing).expect(2);
     assert!(done.last_line().contains("five minutes"), "{}", done.stderr);

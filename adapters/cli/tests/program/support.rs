@@ -273,9 +273,9 @@ impl Place {
         })
     }
 
-    /// The emulator's endpoint and the name of the handshake container.
+    /// The emulator's endpoint and the name of the handshake place.
     pub(crate) fn meeting(&self) -> (&str, &str) {
-        let endpoint = self.store[0].trim_start_matches("azblob+");
+        let (_, endpoint) = self.store[0].split_once('+').expect("a driver and a URL");
         (endpoint, &self.store[2])
     }
 

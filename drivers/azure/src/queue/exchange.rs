@@ -4,10 +4,12 @@ use super::inbox::Inbox;
 use super::messages::{self, Message};
 use super::plan::{plan, refused};
 use super::session::{QueueSession, Way};
+use super::sweep::Sweep;
 use super::task::Task;
 use super::wire::MARK;
 use super::{BATCH, QueueStore, SESSION_REQ_PERMISSIONS, SESSION_RES_PERMISSIONS};
 use crate::Service;
+use crate::date::parse_rfc1123;
 use crate::encode::redact;
 use crate::exchange::{Outcome, Response, Step};
 use crate::failure::{Context, classify, error_code, other_service};
@@ -19,6 +21,8 @@ use stillwire_core::store::{Failure, FailureKind, Reply, Request, RequestId};
 
 /// Bytes of an answer that carries no messages.
 const SMALL_BODY: usize = 16_384;
+/// Bytes of a listing of queues.
+const LARGEST_LISTING: usize = 16 * 1_024 * 1_024;
 /// Bytes of a list per message asked for: 64 KiB of text, every character of it escaped, and what
 /// the service says about the message.
 const BODY_PER_MESSAGE: usize = 6 * 65_536 + 4_096;
@@ -46,7 +50,7 @@ impl Exchange {
         request: &Request,
         now: UnixTime,
     ) -> Result<Self, Failure> {
-        let task = plan(store, session, &request.operation)?;
+        let task = plan(store, session, &request.operation, now)?;
         Ok(Self {
             store: store.clone(),
             id: request.id,
@@ -79,6 +83,7 @@ impl Exchange {
             Task::Get { limit, .. } => Task::count(*limit),
             Task::List { count } => *count,
             Task::GetToken { .. } => BATCH,
+            Task::Sweep(Sweep::List { .. }) => return LARGEST_LISTING,
             _ => 0,
         };
         SMALL_BODY.saturating_add(BODY_PER_MESSAGE.saturating_mul(messages))
@@ -96,6 +101,9 @@ impl Exchange {
                 let status = u16::from(response.0);
                 // A refusal or a redirection is certain; anything else about a change is not.
                 let refused = (300..500).contains(&status) && status != 408;
+                if let Some(service) = date(&response.1) {
+                    self.store.register().saw(service, self.now);
+                }
                 let next = match other_service(&response.1, Service::Queue) {
                     Some(what) => Err(self.fault(FailureKind::Refused, &what)),
                     None => self.accept(&response),
@@ -262,9 +270,27 @@ impl Exchange {
                     Way::Req => Ok(Task::remove(&store, *id, Way::Res)),
                     Way::Res => {
                         store.home().created().remove(id);
+                        store.register().removed(id);
                         done(Reply::Done)
                     }
                 }
+            }
+
+            // Dated or not: what is to be written is written.
+            (Task::Date { session, body, .. }, _) => Ok(Task::Put {
+                session: session.clone(),
+                body: body.clone(),
+            }),
+            (Task::Sweep(sweep), 200) => {
+                self.whole(response)?;
+                let now = date(headers).unwrap_or(self.now);
+                sweep.accept(headers, body, now).ok_or_else(|| {
+                    let what = "the listing does not parse: is this queue storage?";
+                    self.fault(FailureKind::Malformed, what)
+                })
+            }
+            (Task::Sweep(sweep), 404) if sweep.may_be_gone() => {
+                Ok(sweep.gone(date(headers).unwrap_or(self.now)))
             }
 
             (Task::Get { .. }, 404 | 409) if status == 404 || code == "QueueBeingDeleted" => {
@@ -318,6 +344,7 @@ impl Exchange {
             });
         }
         self.store.home().remember(id);
+        self.store.register().made(id, mark, self.now);
         let lifetime = self.store.inner.limits.grant_lifetime;
         let mint = |way: Way, permissions| {
             let name = format!("{}{id}", way.prefix());
@@ -334,12 +361,8 @@ impl Exchange {
         })))
     }
 
-    /// The messages of an answer that must be whole.
-    fn messages(
-        &self,
-        (_, headers, body): &Response,
-        count: usize,
-    ) -> Result<Vec<Message>, Failure> {
+    /// Refuses a body that is larger than it may be, or that broke off.
+    fn whole(&self, (_, headers, body): &Response) -> Result<(), Failure> {
         let name = HeaderName::from_static("content-length");
         let announced = header(headers, &name).and_then(|text| text.parse::<usize>().ok());
         let length = announced.unwrap_or(0).max(body.len());
@@ -349,7 +372,13 @@ impl Exchange {
         if length > body.len() {
             return Err(self.fault(FailureKind::Unreachable, "the answer broke off"));
         }
-        messages::parse(body, count).ok_or_else(|| {
+        Ok(())
+    }
+
+    /// The messages of an answer that must be whole.
+    fn messages(&self, response: &Response, count: usize) -> Result<Vec<Message>, Failure> {
+        self.whole(response)?;
+        messages::parse(&response.2, count).ok_or_else(|| {
             self.fault(
                 FailureKind::Malformed,
                 "the answer is no list of messages: is this queue storage?",
@@ -366,6 +395,11 @@ impl fmt::Debug for Exchange {
             .field("may_have_landed", &self.landed)
             .finish_non_exhaustive()
     }
+}
+
+/// The service's own clock.
+fn date(headers: &Headers) -> Option<UnixTime> {
+    parse_rfc1123(header(headers, &HeaderName::from_static("date"))?)
 }
 
 fn header<'a>(headers: &'a Headers, name: &HeaderName) -> Option<&'a str> {

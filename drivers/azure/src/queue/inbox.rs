@@ -142,6 +142,10 @@ impl Inbox {
         u32::try_from(self.deletable.len()).unwrap_or(u32::MAX)
     }
 
+    pub(super) fn held(&self) -> usize {
+        self.held.len()
+    }
+
     #[cfg(test)]
     pub(super) fn sizes(&self) -> (usize, usize, usize) {
         (self.held.len(), self.deletable.len(), self.junk.len())

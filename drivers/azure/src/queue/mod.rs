@@ -7,12 +7,14 @@
 //!
 //! [`Operation::Release`]: stillwire_core::store::Operation::Release
 
+mod alive;
 mod exchange;
 mod inbox;
 mod messages;
 mod plan;
 mod receipts;
 mod session;
+mod sweep;
 mod task;
 #[cfg(test)]
 mod tests;
@@ -29,6 +31,7 @@ use crate::exchange::{Outcome, Step};
 use crate::home::Home;
 use crate::store::{AzureExchange, AzureSession, AzureStore};
 use crate::{Error, Service};
+use alive::Register;
 use azure_core::http::Url;
 use core::time::Duration;
 use receipts::Receipts;
@@ -102,6 +105,8 @@ struct Inner {
     handshakes: Mutex<Receipts<String>>,
     /// What deletes the tokens we have left.
     tokens: Mutex<Receipts<ConnectionId>>,
+    /// The sessions we have made, and when their queues were last dated.
+    register: Register,
 }
 
 /// A queue account as aznet uses it. Cheap to clone; clones are the same store.
@@ -146,6 +151,7 @@ impl QueueStore {
             limits,
             handshakes: Mutex::default(),
             tokens: Mutex::default(),
+            register: Register::default(),
         };
         Self {
             inner: Arc::new(inner),
@@ -198,6 +204,10 @@ impl QueueStore {
 
     fn home(&self) -> &Home {
         &self.inner.home
+    }
+
+    fn register(&self) -> &Register {
+        &self.inner.register
     }
 
     fn handshakes(&self) -> MutexGuard<'_, Receipts<String>> {

@@ -3,11 +3,13 @@
 use super::inbox::Inbox;
 use super::messages::{LONGEST_MESSAGE, body};
 use super::session::{Deletion, QueueSession, Way};
+use super::sweep::{MOST_LISTED, MOST_LOOKS, Place, Sweep};
 use super::task::Task;
 use super::{BATCH, LARGEST_CHUNK, QueueStore};
 use base64ct::{Base64, Encoding as _};
 use bytes::Bytes;
 use core::fmt::Write as _;
+use stillwire_core::UnixTime;
 use stillwire_core::aznet::wire::queue;
 use stillwire_core::store::{Failure, FailureKind, Operation, Reply};
 
@@ -20,6 +22,7 @@ pub(super) fn plan(
     store: &QueueStore,
     session: Option<&QueueSession>,
     operation: &Operation,
+    now: UnixTime,
 ) -> Result<Task, Failure> {
     let owner = || {
         if store.home().owns() {
@@ -95,9 +98,25 @@ pub(super) fn plan(
             owner()?;
             Task::remove(store, *id, Way::Req)
         }
-        // Nothing in a queue tells when it was last used.
-        Operation::ListSessions { .. } | Operation::SessionAge { .. } => {
-            return Err(refused("clean-up does not reach queues yet"));
+        Operation::ListSessions { after, limit } => {
+            owner()?;
+            let Some(place) = Place::parse(after.as_deref()).filter(|_| *limit > 0) else {
+                return Err(refused("a page of no entries, or after an impossible one"));
+            };
+            let most = match place.way {
+                Way::Req => MOST_LISTED,
+                Way::Res => MOST_LOOKS,
+            };
+            let limit = (*limit).min(most);
+            Task::Sweep(Sweep::List { place, limit })
+        }
+        Operation::SessionAge { id } => {
+            owner()?;
+            Task::Sweep(Sweep::Dated {
+                id: *id,
+                way: Way::Req,
+                newest: None,
+            })
         }
         Operation::SweepSession { id } => {
             owner()?;
@@ -113,9 +132,14 @@ pub(super) fn plan(
         } => {
             let session = session()?;
             check_chunk(chunks, bytes)?;
-            Task::Put {
-                session,
-                body: body(&queue::encode(*sequence, bytes)),
+            let body = body(&queue::encode(*sequence, bytes));
+            match store.register().due(session.id_ref(), now) {
+                Some(dates) => Task::Date {
+                    session,
+                    dates,
+                    body,
+                },
+                None => Task::Put { session, body },
             }
         }
         Operation::Read { sequence, limit } => read(session()?, *sequence, *limit)?,

@@ -75,6 +75,13 @@ impl QueueSession {
         self.shared.id
     }
 
+    /// Chunks held here because those before them have not come yet: at most [`WINDOW`].
+    ///
+    /// [`WINDOW`]: super::WINDOW
+    pub fn held(&self) -> usize {
+        self.inbox().held()
+    }
+
     pub(super) fn id_ref(&self) -> &ConnectionId {
         &self.shared.id
     }

@@ -1,7 +1,9 @@
 //! What an exchange is at: the HTTP request of each step.
 
+use super::alive::Dates;
 use super::receipts::Receipt;
 use super::session::{Deletion, QueueSession, Way};
+use super::sweep::Sweep;
 use super::wire::Target;
 use super::{BATCH, LARGEST_CHUNK, QueueStore};
 use crate::failure::Shown;
@@ -73,6 +75,12 @@ pub(super) enum Task {
         id: ConnectionId,
         way: Way,
     },
+    /// Before a message, when it is time to say that we are there.
+    Date {
+        session: QueueSession,
+        dates: Dates,
+        body: Bytes,
+    },
     Put {
         session: QueueSession,
         body: Bytes,
@@ -83,6 +91,8 @@ pub(super) enum Task {
         limit: usize,
     },
     DeleteMessage(Deletion),
+    /// Clean-up of what others left.
+    Sweep(Sweep),
     Done(Result<Reply, Failure>),
 }
 
@@ -136,7 +146,12 @@ impl Task {
             },
         };
         Some(match self {
-            Self::LookAround | Self::CheckMark { .. } | Self::CheckOurs { .. } => target.metadata(),
+            Self::Sweep(Sweep::List { place, limit }) => {
+                target.queues(place.way.prefix(), *limit, place.marker.as_deref())
+            }
+            Self::LookAround | Self::CheckMark { .. } | Self::CheckOurs { .. } | Self::Sweep(_) => {
+                target.metadata()
+            }
             Self::PrepareHandshake | Self::PrepareToken { .. } => target.create(),
             Self::RemoveHandshakes | Self::RemoveTokens | Self::Delete { .. } => target.delete(),
             Self::PutHandshake { body } => target.put(body.clone(), Some(HANDSHAKE_KEPT)),
@@ -146,7 +161,8 @@ impl Task {
             Self::DeleteHandshake { receipt, .. } | Self::DeleteToken { receipt, .. } => {
                 target.delete_message(receipt)
             }
-            Self::Create { mark, .. } => target.create_session(mark, now.as_secs()),
+            Self::Create { mark, .. } => target.create_session(mark, store.register().seconds(now)),
+            Self::Date { dates, .. } => target.set_dates(dates),
             Self::Put { body, .. } => target.put(body.clone(), None),
             Self::Get { limit, .. } => {
                 target.get(Self::count(*limit), store.inner.limits.visibility)
@@ -176,12 +192,17 @@ impl Task {
             | Self::CheckMark { id, way, .. }
             | Self::CheckOurs { id, way }
             | Self::Delete { id, way } => of(*way, id),
-            Self::Put { session, .. } => of(session.way(Direction::Outbound), session.id_ref()),
+            Self::Date { session, .. } | Self::Put { session, .. } => {
+                of(session.way(Direction::Outbound), session.id_ref())
+            }
             Self::Get { session, .. } => of(session.way(Direction::Inbound), session.id_ref()),
             Self::DeleteMessage(deletion) => {
                 let session = deletion.session();
                 of(session.way(Direction::Inbound), session.id_ref())
             }
+            Self::Sweep(sweep) => sweep
+                .queue()
+                .map_or_else(String::new, |(id, way)| of(way, id)),
             Self::Done(_) => return None,
         })
     }
@@ -197,13 +218,19 @@ impl Task {
             | Self::PutToken { .. }
             | Self::GetToken { .. }
             | Self::DeleteToken { .. } => Room::Token,
-            Self::Put { session: of, .. } => session(of, Direction::Outbound),
+            Self::Date { session: of, .. } | Self::Put { session: of, .. } => {
+                session(of, Direction::Outbound)
+            }
             Self::Get { session: of, .. } => session(of, Direction::Inbound),
             Self::DeleteMessage(deletion) => session(deletion.session(), Direction::Inbound),
             Self::Create { id, .. }
             | Self::CheckMark { id, .. }
             | Self::CheckOurs { id, .. }
             | Self::Delete { id, .. } => Room::Session(id, None),
+            Self::Sweep(sweep) => match sweep.queue() {
+                Some((id, _)) => Room::Session(id, None),
+                None => Room::Account,
+            },
             _ => Room::Handshake,
         }
     }
@@ -221,6 +248,9 @@ impl Task {
                 | Self::GetToken { .. }
                 | Self::CheckMark { .. }
                 | Self::CheckOurs { .. }
+                // Whether it is dated makes no difference to what is written.
+                | Self::Date { .. }
+                | Self::Sweep(_)
                 | Self::Done(_)
         )
     }
@@ -230,6 +260,8 @@ impl Task {
         match self {
             Self::PrepareHandshake | Self::PrepareToken { .. } | Self::Create { .. } => 'c',
             Self::RemoveHandshakes | Self::RemoveTokens | Self::Delete { .. } => 'd',
+            Self::Date { .. } => 'w',
+            Self::Sweep(Sweep::List { .. }) => 'l',
             Self::PutHandshake { .. } | Self::PutToken { .. } | Self::Put { .. } => 'a',
             Self::List { .. }
             | Self::Get { .. }
@@ -245,7 +277,6 @@ impl Task {
         let doing = match self {
             Self::LookAround => "looking for",
             Self::PrepareHandshake | Self::PrepareToken { .. } | Self::Create { .. } => "creating",
-            Self::CheckMark { .. } | Self::CheckOurs { .. } => "looking at",
             Self::RemoveHandshakes | Self::RemoveTokens | Self::Delete { .. } => "removing",
             Self::PutHandshake { .. } => "knocking in",
             Self::List { .. } => "listing",
@@ -254,7 +285,12 @@ impl Task {
             Self::DeleteHandshake { .. } | Self::DeleteToken { .. } | Self::DeleteMessage(_) => {
                 "removing a message of"
             }
+            Self::Date { .. } => "dating",
             Self::Put { .. } => "writing",
+            Self::Sweep(Sweep::List { .. }) => {
+                return format!("listing queues at {}", store.home().endpoint());
+            }
+            Self::CheckMark { .. } | Self::CheckOurs { .. } | Self::Sweep(_) => "looking at",
             Self::Get { .. } => "reading",
             Self::Done(_) => "nothing in",
         };

@@ -1,5 +1,6 @@
 //! Queue requests as they go out.
 
+use super::alive::Dates;
 use super::receipts::Receipt;
 use crate::credential::Sas;
 use crate::encode::percent;
@@ -14,7 +15,9 @@ pub const VERSION: &str = "2021-12-02";
 const MS_VERSION: HeaderName = HeaderName::from_static("x-ms-version");
 const CONTENT_LENGTH: HeaderName = HeaderName::from_static("content-length");
 const CONTENT_TYPE: HeaderName = HeaderName::from_static("content-type");
-const CREATED: HeaderName = HeaderName::from_static("x-ms-meta-created");
+/// The queue metadata that say when it was made, and when its listener was last there.
+pub(super) const CREATED: HeaderName = HeaderName::from_static("x-ms-meta-created");
+pub(super) const ALIVE: HeaderName = HeaderName::from_static("x-ms-meta-alive");
 /// The queue metadata that says whose a session is.
 pub(super) const MARK: HeaderName = HeaderName::from_static("x-ms-meta-stillwire");
 
@@ -28,6 +31,7 @@ pub(super) struct Target<'a> {
 impl Target<'_> {
     fn request(&self, method: Method, below: &[&str], query: &[(&str, &str)]) -> Request {
         let mut path = self.endpoint.path().trim_end_matches('/').to_owned();
+        // No queue: the account itself.
         for part in core::iter::once(&self.queue).chain(below) {
             path.push('/');
             path.push_str(&percent(part));
@@ -67,6 +71,30 @@ impl Target<'_> {
     /// Get Queue Metadata.
     pub(super) fn metadata(&self) -> Request {
         self.request(Method::Get, &[], &[("comp", "metadata")])
+    }
+
+    /// Set Queue Metadata: all of it, for what is left out is taken away.
+    pub(super) fn set_dates(&self, dates: &Dates) -> Request {
+        let mut request = self.request(Method::Put, &[], &[("comp", "metadata")]);
+        request.insert_header(MARK, HeaderValue::from(dates.mark.clone()));
+        request.insert_header(CREATED, dates.created.to_string());
+        request.insert_header(ALIVE, dates.alive.to_string());
+        request
+    }
+
+    /// List Queues with their metadata: those whose names begin with `prefix`.
+    pub(super) fn queues(&self, prefix: &str, limit: u16, marker: Option<&str>) -> Request {
+        let limit = limit.to_string();
+        let mut query = vec![
+            ("comp", "list"),
+            ("include", "metadata"),
+            ("maxresults", limit.as_str()),
+            ("prefix", prefix),
+        ];
+        if let Some(marker) = marker {
+            query.push(("marker", marker));
+        }
+        self.request(Method::Get, &[], &query)
     }
 
     /// Delete Queue.

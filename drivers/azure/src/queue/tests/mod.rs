@@ -7,6 +7,7 @@
 mod bootstrap;
 mod failures;
 mod stream;
+mod sweep;
 
 use super::*;
 use crate::exchange::{Outcome, Response, Step, TransportError};
