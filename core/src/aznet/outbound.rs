@@ -239,6 +239,11 @@ impl Outbound {
         self.poll(now, profile, config, ids, stats)
     }
 
+    /// True when a write is in flight that nobody has been given to perform.
+    pub(super) fn has_fresh(&self) -> bool {
+        self.flights.iter().any(|flight| flight.task.tries == 0)
+    }
+
     /// True when a new write can go out now.
     pub(super) fn may_seal(&self, profile: &Profile, config: &Config) -> bool {
         let ending = self.fin == Fin::Wanted || self.may_say_done();

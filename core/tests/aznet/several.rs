@@ -110,6 +110,19 @@ fn a_backlog_goes_out_in_full_chunks_as_many_at_once_as_the_carrier_takes() {
 }
 
 #[test]
+fn whoever_drives_is_told_of_a_write_that_a_call_put_in_flight() {
+    let mut pair = pair(1);
+    let conn = &mut pair.ends[0].conn;
+    // A full chunk, which goes in flight within the call, and a little of the next.
+    let data = pattern(PAYLOAD + 100);
+    assert_eq!(conn.write(pair.now, &data).unwrap(), data.len());
+    assert!(conn.has_output(), "the full chunk waits for a poll");
+    pair.poll(0);
+    assert_eq!(pair.ends[0].writes().len(), 1);
+    assert!(!pair.ends[0].conn.has_output(), "the rest gathers");
+}
+
+#[test]
 fn small_writes_gather_while_others_are_in_flight() {
     let mut pair = pair(1);
     for byte in 0..200_u8 {

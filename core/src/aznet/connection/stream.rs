@@ -76,6 +76,7 @@ impl Channel for Connection {
             || self.phase != Phase::Open
             || self.error.is_some()
             || !self.events.is_empty()
+            || self.outbound.has_fresh()
             || self.outbound.may_seal(&self.profile, &self.config)
     }
 
