@@ -1,17 +1,22 @@
-//! ureq as `azure_core`'s HTTP client: its futures are ready at their first poll.
+//! ureq as `azure_core`'s HTTP client: what blocks is on a thread of its own.
+//!
+//! Only the sending and the receiving are. What an answer means is found out by whoever polls the
+//! future: an answer that comes when nobody waits any more changes nothing.
 
+use crate::Threads;
 use azure_core::error::{Error, ErrorKind};
 use azure_core::http::headers::{HeaderName, HeaderValue, Headers};
 use azure_core::http::request::Body;
 use azure_core::http::{AsyncRawResponse, HttpClient, Request};
 use bytes::Bytes;
-use futures_util::StreamExt;
+use futures_util::future::BoxFuture;
+use futures_util::{FutureExt, StreamExt};
 use std::io::{self, Read};
 use std::sync::Arc;
 use std::time::Duration;
 use ureq::http::header::HeaderMap;
 use ureq::tls::{RootCerts, TlsConfig};
-use ureq::{Agent, Proxy};
+use ureq::{Agent, BodyReader, Proxy};
 
 /// Connections kept open to one host: both directions of a connection and some more.
 const IDLE_CONNECTIONS: usize = 16;
@@ -26,7 +31,7 @@ const PIECE: usize = 1 << 20;
 /// An HTTP client as Stillwire wants it: HTTP/1.1 over rustls and the system's roots, no
 /// redirects, no decompression; `HTTPS_PROXY`, `NO_PROXY` and `SSL_CERT_FILE` honoured.
 ///
-/// It blocks the thread that polls it. Errors never hold the URL.
+/// It blocks threads of [`Threads`], never the one that polls it. Errors never hold the URL.
 ///
 /// # Errors
 /// None so far: certificates are looked for when the first connection needs them.
@@ -58,6 +63,7 @@ pub fn http_client() -> azure_core::Result<Arc<dyn HttpClient>> {
     Ok(Arc::new(Client {
         plain: agent(None),
         secure: agent(Proxy::try_from_env()),
+        threads: Threads::shared(),
     }))
 }
 
@@ -66,6 +72,7 @@ struct Client {
     /// For `http`, which is for emulators and never goes through a proxy.
     plain: Agent,
     secure: Agent,
+    threads: Threads,
 }
 
 #[async_trait::async_trait]
@@ -78,9 +85,8 @@ impl HttpClient for Client {
             ));
         };
         let method = request.method();
-        let method = method.as_ref();
         let mut builder = ureq::http::Request::builder()
-            .method(method)
+            .method(method.as_ref())
             .uri(request.url().as_str());
         for (name, value) in request.headers().iter() {
             // The length is the client's to say.
@@ -89,32 +95,41 @@ impl HttpClient for Client {
             }
         }
         let agent = if request.url().scheme() == "https" {
-            &self.secure
+            self.secure.clone()
         } else {
-            &self.plain
+            self.plain.clone()
         };
-        let response = if matches!(method, "GET" | "HEAD" | "DELETE") && body.is_empty() {
-            let request = builder.body(()).map_err(unusable)?;
-            agent.run(request)
-        } else {
-            let request = builder.body(&body[..]).map_err(unusable)?;
-            agent.run(request)
-        };
-        let (head, body) = response.map_err(transport_error)?.into_parts();
-        let status = head.status.as_u16().into();
-        let expected = body.content_length();
-        let body = body.into_with_config().limit(u64::MAX).reader();
-        let pieces = futures_util::stream::unfold(Some((body, expected)), |body| async move {
-            let (mut body, left) = body?;
-            match piece(&mut body, left) {
-                Ok(bytes) if bytes.is_empty() => None,
-                Ok(bytes) => {
-                    let left = left.map(|left| left.saturating_sub(bytes.len() as u64));
-                    Some((Ok(bytes), Some((body, left))))
+        let bare = matches!(method.as_ref(), "GET" | "HEAD" | "DELETE") && body.is_empty();
+        let body = body.clone();
+        // The first piece comes with the head: mostly it is all there is.
+        let sent = self.threads.call(move || {
+            let response = if bare {
+                agent.run(builder.body(()).map_err(unusable)?)
+            } else {
+                agent.run(builder.body(&body[..]).map_err(unusable)?)
+            };
+            let (head, body) = response.map_err(transport_error)?.into_parts();
+            let left = body.content_length();
+            let reader = body.into_with_config().limit(u64::MAX).reader();
+            Ok::<_, Error>((head, Answer { reader, left }.piece()))
+        });
+        let (head, first) = sent.await.unwrap_or_else(|| Err(no_thread()))?;
+        let threads = self.threads.clone();
+        let next: Next = std::future::ready(first).boxed();
+        let pieces = futures_util::stream::unfold(Some(next), move |next| {
+            let threads = threads.clone();
+            async move {
+                match next?.await {
+                    Ok((bytes, _)) if bytes.is_empty() => None,
+                    Ok((bytes, rest)) => {
+                        let next = rest.map(|rest| rest.next(&threads));
+                        Some((Ok(bytes), next))
+                    }
+                    Err(error) => Some((Err(error), None)),
                 }
-                Err(error) => Some((Err(transport_error(error.into())), None)),
             }
         });
+        let status = head.status.as_u16().into();
         Ok(AsyncRawResponse::new(
             status,
             headers(&head.headers),
@@ -123,23 +138,55 @@ impl HttpClient for Client {
     }
 }
 
-/// The next piece of a body of which `left` bytes are to come, where that is known; empty at its
-/// end.
-fn piece(body: &mut impl Read, left: Option<u64>) -> io::Result<Bytes> {
+/// A piece of a body, and what is left of it.
+type Piece = azure_core::Result<(Bytes, Option<Answer>)>;
+type Next = BoxFuture<'static, Piece>;
+
+/// A body that is being read, with the bytes to come where that is known.
+struct Answer {
+    reader: BodyReader<'static>,
+    left: Option<u64>,
+}
+
+impl Answer {
+    fn next(self, threads: &Threads) -> Next {
+        let read = threads.call(move || self.piece());
+        read.map(|read| read.unwrap_or_else(|| Err(no_thread())))
+            .boxed()
+    }
+
+    fn piece(mut self) -> Piece {
+        let read = piece(&mut self.reader, self.left);
+        let (bytes, ended) = read.map_err(|error| transport_error(error.into()))?;
+        self.left = self
+            .left
+            .map(|left| left.saturating_sub(bytes.len() as u64));
+        Ok((bytes, (!ended).then_some(self)))
+    }
+}
+
+fn no_thread() -> Error {
+    Error::with_message(ErrorKind::Io, "there is no thread for it")
+}
+
+/// The next piece of a body of which `left` bytes are to come, where that is known, and whether it
+/// was the last.
+fn piece(body: &mut impl Read, left: Option<u64>) -> io::Result<(Bytes, bool)> {
     let most = left.map_or(64 << 10, |left| usize::try_from(left).unwrap_or(PIECE));
-    // One byte at the least: only a read that finds the end lets the connection be used again.
-    let mut bytes = vec![0; most.clamp(1, PIECE)];
+    // One byte more: only a read that finds the end lets the connection be used again.
+    let mut bytes = vec![0; most.saturating_add(1).min(PIECE)];
     let mut filled = 0;
-    while filled < bytes.len() {
+    let mut ended = false;
+    while filled < bytes.len() && !ended {
         match body.read(&mut bytes[filled..]) {
-            Ok(0) => break,
+            Ok(0) => ended = true,
             Ok(n) => filled += n,
             Err(error) if error.kind() == io::ErrorKind::Interrupted => {}
             Err(error) => return Err(error),
         }
     }
     bytes.truncate(filled);
-    Ok(bytes.into())
+    Ok((bytes.into(), ended))
 }
 
 /// Its error quotes nothing.
@@ -211,3 +258,6 @@ fn headers(map: &HeaderMap) -> Headers {
     }
     headers
 }
+
+#[cfg(test)]
+mod tests;

@@ -40,8 +40,6 @@
 
 pub mod asoc;
 mod bell;
-#[cfg(feature = "azure")]
-mod carrier;
 mod connection;
 #[cfg(feature = "azure")]
 mod http;
@@ -70,8 +68,7 @@ use stillwire_futures as futures;
     allow(clippy::unnecessary_wraps, reason = "HTTP clients can fail")
 )]
 fn platform(http: bool) -> Result<Platform, Error> {
-    let threads = Threads::shared();
-    let platform = Platform::new(threads.clone());
+    let platform = Platform::new(Threads::shared());
     #[cfg(feature = "azure")]
     if http {
         let client = http_client().map_err(|error| {
@@ -80,11 +77,7 @@ fn platform(http: bool) -> Result<Platform, Error> {
                 format!("TLS cannot be set up: {error}"),
             ))
         })?;
-        let on_threads = move |carrier| {
-            let carrier = carrier::OnThreads::new(carrier, threads.clone());
-            Arc::new(carrier) as Arc<dyn futures::Carrier>
-        };
-        return Ok(platform.with_http(client).with_carriers(on_threads));
+        return Ok(platform.with_http(client));
     }
     let _ = http;
     Ok(platform)

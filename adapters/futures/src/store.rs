@@ -126,10 +126,7 @@ impl Store {
         match &self.kind {
             Kind::Local(local) => Ok(local.carrier(platform)),
             #[cfg(feature = "azure")]
-            Kind::Azure(store, _) => {
-                let carrier = azure::carrier(store, platform, self.reload.clone());
-                carrier.map(|carrier| platform.around(carrier))
-            }
+            Kind::Azure(store, _) => azure::carrier(store, platform, self.reload.clone()),
         }
     }
 

@@ -71,7 +71,7 @@ impl Ticket {
         match &self.0 {
             Kind::Local(local) => Ok(local.carrier(platform)),
             #[cfg(feature = "azure")]
-            Kind::Azure(ticket) => ticket.carrier(platform).map(|c| platform.around(c)),
+            Kind::Azure(ticket) => ticket.carrier(platform),
         }
     }
 }
