@@ -16,6 +16,7 @@ use futures_util::FutureExt;
 use futures_util::future::{BoxFuture, Either, select};
 use std::fmt;
 use std::sync::Arc;
+use std::sync::atomic::{AtomicU64, Ordering};
 use std::time::{SystemTime, UNIX_EPOCH};
 use stillwire_azure::{AzureExchange, AzureSession, AzureStore, Step, TransportError};
 use stillwire_azure::{Clock, Credential, Error, SharedKeyPolicy};
@@ -46,8 +47,19 @@ struct Sender {
     reload: Option<Reload>,
 }
 
-/// Reads the account's key again; true when it is another one now.
-pub(crate) type Reload = Arc<dyn Fn() -> bool + Send + Sync>;
+/// Reads the account's key again.
+#[derive(Clone)]
+pub(crate) struct Reload {
+    pub(crate) again: Arc<dyn Fn() + Send + Sync>,
+    /// How often it was another one by then.
+    pub(crate) changes: Arc<AtomicU64>,
+}
+
+impl Reload {
+    fn changes(&self) -> u64 {
+        self.changes.load(Ordering::SeqCst)
+    }
+}
 
 impl Azure {
     /// A carrier for this store over somebody's HTTP client.
@@ -99,13 +111,14 @@ impl Sender {
         mut exchange: Box<dyn AzureExchange>,
         request: Request,
         about: Option<ConnectionId>,
+        known: u64,
     ) -> Outcome {
         let mut time = self.runtime.sleep(request.timeout);
         // In the service's logs, a session is found by this.
         let about = about.map(|id| id.to_string());
         loop {
             let mut http = match exchange.step() {
-                Step::Done(result) => return self.look_again(result).await,
+                Step::Done(result) => return self.look_again(result, known).await,
                 Step::Send(http) => http,
             };
             if let Some(about) = &about {
@@ -130,22 +143,29 @@ impl Sender {
     }
 
     /// A key that is refused may have been changed: with the new one, the machine may try again.
-    async fn look_again(&self, result: Outcome) -> Outcome {
+    /// Many may be refused at once, of which only one finds it changed: `known` is how often it had
+    /// been when the try began.
+    async fn look_again(&self, result: Outcome, known: u64) -> Outcome {
         let (Err(failure), Some(reload)) = (&result, &self.reload) else {
             return result;
         };
         if failure.kind != FailureKind::Denied {
             return result;
         }
-        let reload = reload.clone();
-        // It may come from a file.
-        let changed = unblock(self.runtime.as_ref(), move || reload()).await;
-        if changed != Some(true) {
+        if reload.changes() == known {
+            // It may come from a file.
+            let again = reload.again.clone();
+            unblock(self.runtime.as_ref(), move || again()).await;
+        }
+        if reload.changes() == known {
             return result;
         }
         tracing::info!("the account key was refused, and is another one now: trying that");
         let detail = "the account key was changed; it has been read again";
-        Err(Failure::new(FailureKind::Busy, detail))
+        let mut again = Failure::new(FailureKind::Busy, detail);
+        // Steps before the refused one may have made something, which the next try must know as ours.
+        again.may_have_landed = failure.may_have_landed;
+        Err(again)
     }
 
     fn perform(
@@ -155,7 +175,10 @@ impl Sender {
         about: Option<ConnectionId>,
     ) -> BoxFuture<'static, Outcome> {
         match exchange {
-            Ok(exchange) => self.clone().run(exchange, request, about).boxed(),
+            Ok(exchange) => {
+                let known = self.reload.as_ref().map_or(0, Reload::changes);
+                self.clone().run(exchange, request, about, known).boxed()
+            }
             Err(failure) => std::future::ready(Err(failure)).boxed(),
         }
     }
@@ -206,3 +229,6 @@ impl Perform for Session {
         self.sender.perform(exchange, request, Some(self.id))
     }
 }
+
+#[cfg(test)]
+mod tests;

@@ -6,8 +6,8 @@ use crate::address::{AddressError, Options};
 use crate::carrier::Carrier;
 use crate::platform::Platform;
 use azure_core::http::Url;
-use std::sync::Arc;
 use std::sync::atomic::{AtomicU64, Ordering};
+use std::sync::{Arc, Mutex, PoisonError};
 use std::time::Duration;
 use stillwire_azure::address::is_exposed;
 use stillwire_azure::{AzureStore, Credential, Names, Sas, Service, StoreAddress, environment};
@@ -49,8 +49,12 @@ pub(crate) fn reload(
     if address.credential.is_some() {
         return None;
     }
-    let (options, store, changes) = (options.clone(), store.clone(), changes.clone());
-    Some(Arc::new(move || {
+    let (options, store) = (options.clone(), store.clone());
+    let counted = changes.clone();
+    let one_at_a_time = Mutex::new(());
+    let again = move || {
+        // Who finds the key changed already must find it counted too.
+        let _guard = one_at_a_time.lock().unwrap_or_else(PoisonError::into_inner);
         let lookup = |name: &str| (options.environment)(name);
         let changed = match (environment::locate(&address, lookup), store.credential()) {
             (
@@ -61,10 +65,13 @@ pub(crate) fn reload(
             _ => false,
         };
         if changed {
-            changes.fetch_add(1, Ordering::Relaxed);
+            counted.fetch_add(1, Ordering::SeqCst);
         }
-        changed
-    }))
+    };
+    Some(Reload {
+        again: Arc::new(again),
+        changes: changes.clone(),
+    })
 }
 
 fn names(service: Service, options: &Options) -> Result<Names, AddressError> {
