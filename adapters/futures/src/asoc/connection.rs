@@ -2,7 +2,7 @@
 
 use super::driver::Driver;
 use super::net::{Net, Wrapped};
-use super::shared::Shared;
+use super::shared::{STREAM, Shared};
 use super::streams::{ReceiveStream, SendStream};
 use crate::runtime::Runtime;
 use crate::seed;
@@ -82,6 +82,7 @@ impl Connection {
         poll_fn(|cx| {
             let mut state = self.shared.lock();
             if let Some(id) = state.fresh.pop_front() {
+                state.consumed(STREAM, self.shared.receive_buffer);
                 return Poll::Ready(Ok(Some(ReceiveStream {
                     shared: Arc::clone(&self.shared),
                     id,

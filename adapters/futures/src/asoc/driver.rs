@@ -279,8 +279,17 @@ impl Future for Driver {
         let this = self.get_mut();
         for _ in 0..BUDGET {
             if this.closing {
-                // A socket that does not close in good order is closed by being dropped.
-                return Pin::new(&mut this.socket).poll_close(cx).map(|_| ());
+                // A socket that does not close in good order, or in time, is closed by being dropped.
+                let closed = Pin::new(&mut this.socket).poll_close(cx).is_ready();
+                let now = this.runtime.now();
+                let until = this.stalled.get_or_insert(now).after(this.send_timeout);
+                if closed || now >= until {
+                    return Poll::Ready(());
+                }
+                if this.poll_timer(cx, Some(until), now) {
+                    continue;
+                }
+                return Poll::Pending;
             }
             if this.round(cx).is_pending() {
                 return Poll::Pending;

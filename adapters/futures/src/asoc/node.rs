@@ -106,6 +106,10 @@ impl State {
         event: NodeEvent,
         connection: Option<Connection>,
     ) -> Option<Connection> {
+        if self.stopped {
+            // Nobody would take it any more.
+            return connection;
+        }
         self.accepted.extend(connection);
         self.events.push_back(event);
         if self.events.len() > EVENTS {
@@ -272,18 +276,28 @@ impl Node {
         result
     }
 
-    /// Stops listening, dialing and announcing. Connections that were given out live on.
+    /// Stops listening, dialing and announcing. Connections that were given out live on, and those
+    /// that wait to be accepted still can be; others are closed.
     pub fn stop(&self) {
-        let mut state = self.inner.lock();
-        state.stopped = true;
-        state.driver.wake();
-        state.waiting.wake();
+        let links: Vec<_> = {
+            let mut state = self.inner.lock();
+            state.stopped = true;
+            state.driver.wake();
+            state.waiting.wake();
+            state.links.values().map(|(link, _)| link.clone()).collect()
+        };
+        // Never under the node's lock: a connection's task takes them the other way round.
+        for link in links.iter().filter_map(Weak::upgrade) {
+            link.close_unless_given();
+        }
     }
 }
 
 impl Drop for Node {
     fn drop(&mut self) {
         self.stop();
+        let unclaimed = std::mem::take(&mut self.inner.lock().accepted);
+        drop(unclaimed);
     }
 }
 

@@ -135,7 +135,14 @@ fn link(
     // Known before its task runs: the task may bring it up at once.
     shared.lock().certified = seat.certified;
     let known = (Arc::downgrade(&shared), address);
-    inner.lock().links.insert(seat.id, known);
+    let stopped = {
+        let mut state = inner.lock();
+        state.links.insert(seat.id, known);
+        state.stopped
+    };
+    if stopped {
+        shared.close_unless_given();
+    }
     let runtime = Arc::clone(&inner.runtime);
     let send_timeout = inner.options.config.connection.send_timeout;
     let driver = Driver::new(runtime, shared, socket, Some(Box::new(seat)), send_timeout);
@@ -172,7 +179,8 @@ async fn discover(inner: Arc<Inner>, socket: Arc<dyn Datagrams>) {
 enum Work {
     Broadcast(bytes::Bytes),
     Dial(DialId, SocketAddr),
-    Wait(Option<Instant>),
+    /// With how often the driver had been woken by then.
+    Wait(Option<Instant>, u64),
     Stop,
 }
 
@@ -191,7 +199,7 @@ async fn drive(inner: Arc<Inner>, socket: Option<Arc<dyn Datagrams>>) {
                 let task = dial_one(Arc::clone(&inner), dial, address);
                 inner.runtime.spawn(task.boxed());
             }
-            Work::Wait(until) => wait(&inner, until).await,
+            Work::Wait(until, calls) => wait(&inner, until, calls).await,
             Work::Stop => return,
         }
     }
@@ -245,30 +253,36 @@ fn next(inner: &Arc<Inner>, looked: &mut Instant) -> Work {
                 // other way round.
                 let connection = link.and_then(|(shared, address)| {
                     let shared = shared.upgrade()?;
-                    let established = shared.lock().established?;
+                    let established = {
+                        let mut link = shared.lock();
+                        let established = link.established?;
+                        link.given = true;
+                        established
+                    };
                     Some(Connection::new(shared, address, established))
                 });
                 let late = inner.lock().tell(event, connection);
                 drop(late);
             }
-            NodeOutput::Wait(until) => return Work::Wait(until),
+            NodeOutput::Wait(until) => return Work::Wait(until, state.driver.calls()),
             // A dial that took too long is told so when it reports.
             _ => {}
         }
     }
 }
 
-/// Until the machine's deadline, or until somebody wakes the driver.
-async fn wait(inner: &Inner, until: Option<Instant>) {
+/// Until the machine's deadline, or until somebody wakes the driver, be it before this began.
+async fn wait(inner: &Inner, until: Option<Instant>, calls: u64) {
     let now = inner.runtime.now();
     let time = until.map_or(CLOCK, |at| at.since(now)).min(CLOCK);
     let mut sleep = inner.runtime.sleep(time);
-    let mut first = true;
     poll_fn(|cx| {
-        if !std::mem::take(&mut first) {
+        let mut state = inner.lock();
+        if state.driver.calls() != calls {
             return Poll::Ready(());
         }
-        inner.lock().driver.register(cx);
+        state.driver.register(cx);
+        drop(state);
         sleep.as_mut().poll(cx)
     })
     .await;
@@ -305,3 +319,6 @@ async fn dial_one(inner: Arc<Inner>, dial: DialId, address: SocketAddr) {
     let _ = reported;
     inner.lock().driver.wake();
 }
+
+#[cfg(test)]
+mod tests;

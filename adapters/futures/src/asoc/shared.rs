@@ -9,19 +9,33 @@ use stillwire_core::asoc::{Connection as Machine, ConnectionEvent, Established, 
 
 /// Tasks that wait for the same thing. All are woken, and look for themselves.
 #[derive(Default)]
-pub(super) struct Waiting(Vec<Waker>);
+pub(super) struct Waiting {
+    wakers: Vec<Waker>,
+    calls: u64,
+}
 
 impl Waiting {
     pub(super) fn register(&mut self, cx: &Context<'_>) {
-        if !self.0.iter().any(|waker| waker.will_wake(cx.waker())) {
-            self.0.push(cx.waker().clone());
+        if !self.wakers.iter().any(|waker| waker.will_wake(cx.waker())) {
+            self.wakers.push(cx.waker().clone());
         }
     }
 
     pub(super) fn wake(&mut self) {
-        self.0.drain(..).for_each(Waker::wake);
+        self.calls = self.calls.wrapping_add(1);
+        self.wakers.drain(..).for_each(Waker::wake);
+    }
+
+    /// How often was woken: whoever looked before it registers sees by this what it missed.
+    pub(super) fn calls(&self) -> u64 {
+        self.calls
     }
 }
+
+/// What a piece, and a stream that nobody has taken, cost besides their bytes: small and empty ones
+/// must not be free.
+pub(super) const PIECE: usize = 64;
+pub(super) const STREAM: usize = 256;
 
 /// What has come of one of the peer's streams.
 #[derive(Default)]
@@ -39,12 +53,14 @@ pub(super) struct State {
     pub(super) incoming: BTreeMap<u32, Incoming>,
     /// The peer's streams that nobody has taken yet.
     pub(super) fresh: VecDeque<u32>,
-    /// Bytes in `incoming`.
+    /// Bytes in `incoming`, with what pieces and streams cost besides.
     pub(super) buffered: usize,
     /// Bytes that the driver has taken from the machine and the socket has not.
     pub(super) unsent: usize,
     /// Whom the peer's certificate names.
     pub(super) certified: Option<NodeId>,
+    /// A node has made a [`Connection`](super::Connection) of it.
+    pub(super) given: bool,
     /// How it ended.
     pub(super) over: Option<Result<(), Error>>,
     /// Who waits for a stream, for room, for the handshake or for the end.
@@ -70,6 +86,7 @@ impl Shared {
                 buffered: 0,
                 unsent: 0,
                 certified: None,
+                given: false,
                 over: None,
                 waiting: Waiting::default(),
                 driver: Waiting::default(),
@@ -80,6 +97,16 @@ impl Shared {
 
     pub(super) fn lock(&self) -> MutexGuard<'_, State> {
         self.state.lock().unwrap_or_else(PoisonError::into_inner)
+    }
+
+    /// Its node is gone, and nobody else will ever have it.
+    pub(super) fn close_unless_given(&self) {
+        let mut state = self.lock();
+        if !state.given {
+            // It may be over already.
+            let _ = state.machine.close();
+            state.driver.wake();
+        }
     }
 }
 
@@ -95,7 +122,7 @@ impl State {
                 let incoming = self.stream(stream);
                 if !incoming.abandoned && !bytes.is_empty() {
                     incoming.reader.wake();
-                    let length = bytes.len();
+                    let length = bytes.len() + PIECE;
                     incoming.pieces.push_back(bytes);
                     self.buffered += length;
                 }
@@ -116,6 +143,7 @@ impl State {
     fn stream(&mut self, stream: u32) -> &mut Incoming {
         if !self.incoming.contains_key(&stream) {
             self.fresh.push_back(stream);
+            self.buffered += STREAM;
             self.waiting.wake();
         }
         self.incoming.entry(stream).or_default()
@@ -152,5 +180,51 @@ impl State {
         if was_full && self.buffered < receive_buffer {
             self.driver.wake();
         }
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use stillwire_core::Instant;
+    use stillwire_core::asoc::{ApiKey, Config, Fresh, Identity};
+    use stillwire_core::crypto::Rng;
+
+    fn shared() -> Shared {
+        let key = ApiKey::new(b"a key of the cluster, 32 bytes..").unwrap();
+        let identity = Identity {
+            node: NodeId::from_bytes([1; 16]),
+            keys: vec![key],
+            community: String::new(),
+        };
+        let fresh = Fresh::draw(
+            &mut Rng::from_seed([1; 32]),
+            stillwire_core::UnixTime::from_secs(1),
+        );
+        let machine = Machine::client(Config::default(), identity, fresh, Instant::ZERO).unwrap();
+        Shared::new(machine, 10_000)
+    }
+
+    #[test]
+    fn empty_streams_and_tiny_pieces_fill_the_buffer_too() {
+        let shared = shared();
+        let mut state = shared.lock();
+        for stream in 0..100 {
+            state.take(ConnectionEvent::End { stream });
+        }
+        assert!(state.buffered >= shared.receive_buffer);
+        for _ in 0..100 {
+            state.fresh.pop_front();
+            state.consumed(STREAM, shared.receive_buffer);
+        }
+        assert_eq!(state.buffered, 0);
+        for _ in 0..1_000 {
+            state.take(ConnectionEvent::Data {
+                stream: 200,
+                bytes: Bytes::from_static(b"x"),
+                rest: 0,
+            });
+        }
+        assert!(state.buffered >= shared.receive_buffer);
     }
 }

@@ -1,6 +1,6 @@
 //! The streams of a connection.
 
-use super::shared::Shared;
+use super::shared::{PIECE, Shared};
 use crate::io_error;
 use bytes::{Buf, Bytes};
 use futures_io::{AsyncRead, AsyncWrite};
@@ -162,12 +162,12 @@ impl ReceiveStream {
             return Poll::Ready(Ok(None));
         };
         if let Some(front) = incoming.pieces.front_mut() {
-            let piece = if front.len() > most {
-                front.split_to(most)
+            let (piece, cost) = if front.len() > most {
+                (front.split_to(most), 0)
             } else {
-                incoming.pieces.pop_front().unwrap_or_default()
+                (incoming.pieces.pop_front().unwrap_or_default(), PIECE)
             };
-            state.consumed(piece.len(), self.shared.receive_buffer);
+            state.consumed(piece.len() + cost, self.shared.receive_buffer);
             return Poll::Ready(Ok(Some(piece)));
         }
         if incoming.complete {
@@ -210,7 +210,8 @@ impl Drop for ReceiveStream {
         let Some(incoming) = state.incoming.get_mut(&self.id) else {
             return;
         };
-        let left = incoming.pieces.drain(..).map(|piece| piece.len()).sum();
+        let pieces = incoming.pieces.drain(..);
+        let left = pieces.map(|piece| piece.len() + PIECE).sum();
         if incoming.complete {
             state.incoming.remove(&self.id);
         } else {
