@@ -10,12 +10,16 @@ use std::pin::Pin;
 use std::sync::{Arc, Condvar, Mutex, MutexGuard, PoisonError};
 use std::task::{Context, Poll, Waker};
 use std::thread;
+use std::time::Duration;
 
 /// Bytes read or written by one system call.
 const PIECE: usize = 256 << 10;
 
 /// Bytes that wait in each direction, at the most by one piece more.
 const WAITING: usize = 1 << 20;
+
+/// How long the peer of a socket that nobody holds any more may take nothing.
+const STALL: Duration = Duration::from_secs(10);
 
 #[derive(Default)]
 struct Lane {
@@ -69,7 +73,13 @@ pub(super) struct Socket {
 
 impl Socket {
     pub(super) fn new(stream: TcpStream) -> io::Result<Self> {
+        Self::patient(stream, STALL)
+    }
+
+    fn patient(stream: TcpStream, stall: Duration) -> io::Result<Self> {
         stream.set_nodelay(true)?;
+        // So that the thread that writes ends some time after the socket was dropped.
+        stream.set_write_timeout(Some(stall))?;
         let (reader, writer) = (stream.try_clone()?, stream.try_clone()?);
         let (inbound, outbound) = (Arc::new(Half::default()), Arc::new(Half::default()));
         let named = |name: &str| thread::Builder::new().name(name.to_owned());
@@ -155,6 +165,8 @@ fn write_some(stream: &mut TcpStream, pieces: &mut VecDeque<Bytes>, half: &Half)
     let mut written = match stream.write_vectored(&slices) {
         Ok(0) => return Err(io::ErrorKind::WriteZero.into()),
         Err(error) if error.kind() == io::ErrorKind::Interrupted => return Ok(()),
+        // A peer that takes nothing is whoever holds the socket's to judge, as long as there is one.
+        Err(error) if is_stall(&error) && !half.lock().gone => return Ok(()),
         other => other?,
     };
     let mut lane = half.lock();
@@ -170,6 +182,13 @@ fn write_some(stream: &mut TcpStream, pieces: &mut VecDeque<Bytes>, half: &Half)
         pieces.pop_front();
     }
     Ok(())
+}
+
+fn is_stall(error: &io::Error) -> bool {
+    matches!(
+        error.kind(),
+        io::ErrorKind::WouldBlock | io::ErrorKind::TimedOut
+    )
 }
 
 impl AsyncRead for Socket {
@@ -267,5 +286,68 @@ impl Drop for Socket {
         }
         // Ends a read that waits; what is queued for writing still goes out.
         let _ = self.stream.shutdown(Shutdown::Read);
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use std::net::TcpListener;
+    use std::time::Instant;
+
+    fn pair() -> (TcpStream, TcpStream) {
+        let listener = TcpListener::bind("127.0.0.1:0").unwrap();
+        let dialed = TcpStream::connect(listener.local_addr().unwrap()).unwrap();
+        (dialed, listener.accept().unwrap().0)
+    }
+
+    /// Writes until the socket takes no more.
+    fn fill(socket: &mut Socket) -> usize {
+        let mut cx = Context::from_waker(Waker::noop());
+        let data = vec![7; PIECE];
+        let (mut taken, mut idle) = (0, 0);
+        while idle < 5 {
+            match Pin::new(&mut *socket).poll_write(&mut cx, &data) {
+                Poll::Ready(n) => (taken, idle) = (taken + n.unwrap(), 0),
+                Poll::Pending => {
+                    idle += 1;
+                    thread::sleep(Duration::from_millis(20));
+                }
+            }
+        }
+        taken
+    }
+
+    #[test]
+    fn a_peer_that_takes_nothing_keeps_no_thread_of_a_socket_that_is_gone() {
+        let (ours, _theirs) = pair();
+        let mut socket = Socket::patient(ours, Duration::from_millis(100)).unwrap();
+        fill(&mut socket);
+        let lanes = [&socket.inbound, &socket.outbound].map(Arc::downgrade);
+        drop(socket);
+        let since = Instant::now();
+        // Each thread holds its lane.
+        while lanes.iter().any(|lane| lane.strong_count() > 0) {
+            assert!(since.elapsed() < Duration::from_secs(5), "a thread is left");
+            thread::sleep(Duration::from_millis(10));
+        }
+    }
+
+    #[test]
+    fn a_peer_that_is_slow_gets_everything() {
+        let (ours, mut theirs) = pair();
+        let mut socket = Socket::patient(ours, Duration::from_millis(20)).unwrap();
+        let written = fill(&mut socket);
+        thread::sleep(Duration::from_millis(100));
+        let reading = thread::spawn(move || {
+            let mut all = Vec::new();
+            theirs.read_to_end(&mut all).map(|_| all)
+        });
+        let mut cx = Context::from_waker(Waker::noop());
+        while Pin::new(&mut socket).poll_close(&mut cx).is_pending() {
+            thread::sleep(Duration::from_millis(5));
+        }
+        let all = reading.join().unwrap().unwrap();
+        assert_eq!(all.len(), written);
     }
 }
