@@ -69,7 +69,9 @@ pub(crate) fn from_file(path: &Path) -> Result<Zeroizing<String>, Fault> {
         return Err(Fault::new(Code::Usage, what));
     }
     refuse_shared(path, &facts)?;
-    let mut text = Zeroizing::new(String::new());
+    // As large as it gets: growing would leave pieces of the key behind.
+    let size = usize::try_from(facts.len().min(LONGEST)).unwrap_or_default();
+    let mut text = Zeroizing::new(String::with_capacity(size + 64));
     file.take(LONGEST + 1)
         .read_to_string(&mut text)
         .map_err(cannot)?;

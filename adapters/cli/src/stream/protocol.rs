@@ -8,6 +8,7 @@ use crate::units;
 use serde_json::{Value, json};
 use std::sync::Arc;
 use std::time::{Duration, SystemTime, UNIX_EPOCH};
+use stillwire_core::commonware::SynCache;
 use stillwire_core::crypto::ed25519::SigningKey;
 use stillwire_core::crypto::{Rng, Secret};
 use stillwire_core::store::Role;
@@ -35,6 +36,9 @@ pub(super) trait Protocol: Send + Sync + 'static {
     /// What is told of an established connection.
     fn told(machine: &Self::Machine) -> (Value, String);
 }
+
+/// Handshakes that a commonware listener remembers, of 8 bytes each.
+const SEEN: usize = 65_536;
 
 fn random() -> Result<[u8; 32], Fault> {
     let mut bytes = [0; 32];
@@ -157,6 +161,11 @@ pub(super) fn commonware(keys: &StreamKeys, dials: bool) -> Result<Commonware, F
     } else {
         commonware::Admission::Listed(peers.clone().into())
     };
+    let seen = if dials {
+        None
+    } else {
+        Some(Arc::new(SynCache::new(SEEN, random()?)))
+    };
     Ok(Commonware {
         identity: Arc::new(commonware::Ed25519::new(&key)),
         peers,
@@ -165,10 +174,7 @@ pub(super) fn commonware(keys: &StreamKeys, dials: bool) -> Result<Commonware, F
             handshake_timeout: timeout(keys),
             ..commonware::Config::default()
         },
-        door: commonware::Door {
-            admission,
-            seen: None,
-        },
+        door: commonware::Door { admission, seen },
     })
 }
 
@@ -263,4 +269,25 @@ pub(super) fn keygen(kind: Kind, run: &Run) -> Result<(), Fault> {
         );
     }
     Ok(())
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::key::KeyOptions;
+
+    #[test]
+    fn a_commonware_listener_remembers_handshakes() {
+        let keys = StreamKeys {
+            key: KeyOptions {
+                key_file: None,
+                key_command: Some(format!("echo {}", "07".repeat(32))),
+            },
+            peer_key: vec!["03".repeat(32)],
+            namespace: String::new(),
+            handshake_timeout: 10,
+        };
+        assert!(commonware(&keys, false).unwrap().door.seen.is_some());
+        assert!(commonware(&keys, true).unwrap().door.seen.is_none());
+    }
 }
