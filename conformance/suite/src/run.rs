@@ -256,12 +256,13 @@ impl<'a> Session<'a> {
     }
 }
 
-/// Asks `hello` and returns the profiles on offer. An implementation that names none offers the
-/// default one.
+/// Asks `hello` and returns the profiles on offer. An implementation that names none, or that does
+/// not know `hello`, offers the default one.
 fn greet(mut child: Child, extra: &[String]) -> Result<(Child, Vec<String>), String> {
     let hello = child.ask(&json!({"op": "hello"}))?;
+    let known = hello.get("unsupported") != Some(&json!(true));
     let format = hello.get("format");
-    if format != Some(&json!(FORMAT)) && format != Some(&json!(FORMAT.to_string())) {
+    if known && format != Some(&json!(FORMAT)) && format != Some(&json!(FORMAT.to_string())) {
         return Err(format!("hello does not say format {FORMAT}"));
     }
     let mut profiles = vec![DEFAULT_PROFILE.to_owned()];

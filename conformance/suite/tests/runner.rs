@@ -132,6 +132,15 @@ fn unsupported_is_skipped() {
 }
 
 #[test]
+fn an_implementation_that_knows_nothing_is_skipped() {
+    let (report, out) = check_with("nothing", "", HELLO, |options| {
+        let script = "while read -r line; do echo '{\"unsupported\":true}'; done";
+        options.command = ["sh", "-c", script].map(str::to_owned).to_vec();
+    });
+    assert_eq!(counts(report), (0, 0, 4), "{out}");
+}
+
+#[test]
 fn a_crash_fails_one_case_and_the_rest_goes_on() {
     let (report, out) = check("crash", "exit 3");
     assert_eq!(counts(report), (2, 1, 1), "{out}");
