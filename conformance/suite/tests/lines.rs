@@ -167,6 +167,54 @@ fn hello_lists_what_is_answered() {
     }
 }
 
+/// A runner may never send `reset`: handles that are left open must not end its run.
+#[test]
+fn a_thousand_handles_may_be_open() {
+    let mut iut = Iut::new();
+    let line = json!({"op": "asoc.seen.new", "capacity": 10, "ttl_s": 300}).to_string();
+    let first = object(&iut.answer(line.as_bytes()));
+    for _ in 0..1_000 {
+        let answer = object(&iut.answer(line.as_bytes()));
+        assert!(answer.contains_key("handle"), "{answer:?}");
+    }
+    let (key, uuid) = (
+        "test-key-of-27-bytes-length",
+        "8c1bc277-fd35-402a-9b61-887f82a51352",
+    );
+    let hello = json!({"op": "asoc.hello.encode", "key": key, "uuid": uuid, "challenge": 5});
+    let hello = object(&iut.answer(hello.to_string().as_bytes()));
+    let verify = json!({
+        "op": "asoc.hello.verify", "key": key, "bytes": hello["bytes"],
+        "seen": first["handle"], "unix_s": 1_700_000_000,
+    });
+    let verified = object(&iut.answer(verify.to_string().as_bytes()));
+    assert_eq!(verified["uuid"], uuid);
+}
+
+/// ASoc's largest DATA frame, 16 MiB, comes in one line.
+#[test]
+fn the_largest_frame_is_answered() {
+    let mut iut = Iut::new();
+    let mut ask = |request: Value| object(&iut.answer(request.to_string().as_bytes()));
+    let (key, own) = (
+        "test-key-of-27-bytes-length",
+        "4e72e1bf-d6da-40ec-9f00-03f963d0cb2f",
+    );
+    let session = ask(json!({
+        "op": "asoc.session", "role": "client", "key": key, "uuid": own, "challenge": 7,
+        "max_frame": 16 << 20,
+    }));
+    let accept = ask(json!({"op": "asoc.accept.encode", "key": key, "token": "00".repeat(8)}));
+    let handle = &session["handle"];
+    ask(json!({"op": "asoc.input", "handle": handle, "bytes": accept["bytes"]}));
+    let payload = "5a".repeat(16 << 20);
+    let frame = format!("0101000000010000000001000000{payload}");
+    let line = json!({"op": "asoc.input", "handle": handle, "bytes": frame}).to_string() + "\n";
+    assert!(line.len() < LONGEST_LINE);
+    let data = object(&iut.answer(line.trim_end().as_bytes()));
+    assert!(data["events"][0]["bytes"] == payload);
+}
+
 #[test]
 fn lines_that_are_too_long_are_read_over() {
     let mut input = vec![b'x'; LONGEST_LINE + 10];

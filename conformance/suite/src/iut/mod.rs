@@ -17,11 +17,13 @@ use std::collections::BTreeMap;
 use std::io::{self, BufRead, Read as _, Write};
 use stillwire_core::{Class, Error};
 
-/// The longest line that is read: two digits a byte of the largest chunk, and room besides.
-pub const LONGEST_LINE: usize = 16 << 20;
+/// The longest line that is read: two digits a byte of the largest message that any protocol takes
+/// (ASoc's DATA of 16 MiB), and room besides.
+pub const LONGEST_LINE: usize = 40 << 20;
 
-/// How many handles may be open at once.
-const MOST_HANDLES: usize = 256;
+/// How many handles may be open at once. Far more than a file of vectors opens, so that a runner
+/// that never sends `reset` gets to its end.
+const MOST_HANDLES: usize = 1 << 16;
 
 /// Why an operation gave no answer.
 #[derive(Clone, Debug, PartialEq, Eq)]

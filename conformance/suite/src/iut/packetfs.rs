@@ -34,7 +34,7 @@ pub(super) const OPERATIONS: &[(&str, Operation)] = &[
 ];
 
 /// The largest object that is put together when `limit` does not say: what fits into a line.
-const LARGEST_OBJECT: usize = 4 << 20;
+const LARGEST_OBJECT: usize = 16 << 20;
 
 /// A number that is a byte on the wire; a larger one is `beyond`.
 fn byte(args: &Args, name: &str, beyond: Class) -> Result<u8, Fault> {
