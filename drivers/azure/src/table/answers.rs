@@ -15,7 +15,7 @@ use core::ops::ControlFlow;
 use stillwire_core::store::{Failure, FailureKind, Handshake, Reply};
 
 /// Empty pages that are followed within one exchange.
-const MOST_HOPS: u8 = 16;
+pub(super) const MOST_HOPS: u8 = 16;
 
 impl Exchange {
     /// What became of rows.
@@ -161,7 +161,7 @@ impl Exchange {
         }
     }
 
-    fn broke_off(&self, body: &Bytes) -> Failure {
+    pub(super) fn broke_off(&self, body: &Bytes) -> Failure {
         if body.len() >= self.body_limit() {
             self.fault(FailureKind::TooLarge, "the answer is too large")
         } else {

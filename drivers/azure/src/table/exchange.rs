@@ -1,5 +1,6 @@
 //! One try of one operation, as a machine over HTTP requests and responses.
 
+use super::answers::MOST_HOPS;
 use super::plan::{plan, refused};
 use super::rows::{self, End};
 use super::run::{continuation, message};
@@ -232,6 +233,7 @@ impl Exchange {
                     id: *id,
                     mark: mark.clone(),
                     side: *side,
+                    rows: false,
                 })
             }
             (Task::CreateTable { id, side, .. }, 409)
@@ -245,44 +247,47 @@ impl Exchange {
                     id: *id,
                     mark: mark.clone(),
                     side: *side,
+                    rows: false,
                 })
             }
-            (Task::CheckMark { id, mark, side }, 200) => match rows::mark(body) {
-                Some(found) if found == *mark => self.own(*id, mark, *side),
-                _ => Ok(self.taken(*id, *side)),
-            },
-            (Task::CheckMark { id, mark, side }, 404) if code != "TableNotFound" => {
-                Ok(Task::CheckEmpty {
-                    id: *id,
-                    mark: mark.clone(),
-                    side: *side,
-                })
-            }
-            (Task::CheckEmpty { id, mark, side }, 200) => {
-                let mut empty = continuation(headers).is_none();
-                let end = rows::page(body, |_| {
-                    empty = false;
-                    ControlFlow::Break(())
-                });
-                if empty && end == End::Whole {
-                    Ok(Task::InsertMark {
-                        id: *id,
-                        mark: mark.clone(),
-                        side: *side,
-                    })
-                } else {
-                    Ok(self.taken(*id, *side))
+            (Task::CheckMark { id, mark, side, .. }, 200) => {
+                self.whole(response)?;
+                match rows::mark(body) {
+                    Some(found) if found == *mark => self.own(*id, mark, *side),
+                    _ => Ok(self.taken(*id, *side)),
                 }
             }
+            (
+                Task::CheckMark {
+                    id,
+                    mark,
+                    side,
+                    rows: false,
+                },
+                404,
+            ) if code != "TableNotFound" => Ok(Task::CheckEmpty {
+                id: *id,
+                mark: mark.clone(),
+                side: *side,
+                after: None,
+                hops: 0,
+            }),
+            (Task::CheckMark { id, side, .. }, 404) if code != "TableNotFound" => {
+                Ok(self.taken(*id, *side))
+            }
+            (Task::CheckEmpty { .. }, 200) => self.checked_empty(response),
             (Task::TakeBack { failure, .. }, _) => Err(failure.clone()),
 
-            (Task::CheckOurs { id, side }, 200) => match rows::mark(body) {
-                Some(mark) if mark.len() == 32 => Ok(Task::DeleteTable {
-                    id: *id,
-                    side: *side,
-                }),
-                _ => Err(self.fault(FailureKind::Exists, NOT_OURS)),
-            },
+            (Task::CheckOurs { id, side }, 200) => {
+                self.whole(response)?;
+                match rows::mark(body) {
+                    Some(mark) if mark.len() == 32 => Ok(Task::DeleteTable {
+                        id: *id,
+                        side: *side,
+                    }),
+                    _ => Err(self.fault(FailureKind::Exists, NOT_OURS)),
+                }
+            }
             (Task::CheckOurs { .. }, 404) if code != "TableNotFound" => {
                 Err(self.fault(FailureKind::Exists, NOT_OURS))
             }
@@ -341,6 +346,48 @@ impl Exchange {
             req: mint(Side::Req, SESSION_REQ_PERMISSIONS)?,
             res: mint(Side::Res, SESSION_RES_PERMISSIONS)?,
         })))
+    }
+
+    /// What a table without our mark holds, going by one page.
+    fn checked_empty(&self, response: &Response) -> Result<Task, Failure> {
+        self.whole(response)?;
+        let (_, headers, body) = response;
+        let Task::CheckEmpty {
+            id,
+            mark,
+            side,
+            hops,
+            ..
+        } = &self.task
+        else {
+            return Err(self.failure(response));
+        };
+        let (id, mark, side) = (*id, mark.clone(), *side);
+        let end = rows::page(body, |_| ControlFlow::Break(()));
+        Ok(match (end, continuation(headers)) {
+            (End::Cut, _) => return Err(self.broke_off(body)),
+            (End::Garbage, _) => {
+                let what = "the answer does not parse: is this table storage?";
+                return Err(self.fault(FailureKind::Malformed, what));
+            }
+            // Our own mark, it may be, of a try that was late.
+            (End::Enough, _) => Task::CheckMark {
+                id,
+                mark,
+                side,
+                rows: true,
+            },
+            (End::Whole, None) => Task::InsertMark { id, mark, side },
+            // An empty page with a token says nothing yet.
+            (End::Whole, after) if *hops < MOST_HOPS => Task::CheckEmpty {
+                id,
+                mark,
+                side,
+                after,
+                hops: hops.saturating_add(1),
+            },
+            (End::Whole, _) => self.taken(id, side),
+        })
     }
 
     /// A session's table is somebody else's.

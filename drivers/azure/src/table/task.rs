@@ -130,12 +130,17 @@ pub(super) enum Task {
         id: ConnectionId,
         mark: String,
         side: Side,
+        /// There are rows, seen after the mark was missed.
+        rows: bool,
     },
     /// There is no mark: did an earlier try of ours break off before it?
     CheckEmpty {
         id: ConnectionId,
         mark: String,
         side: Side,
+        after: Option<Cursor>,
+        /// Empty pages so far.
+        hops: u8,
     },
     /// The second table is somebody else's: take the first, which is ours, back.
     TakeBack {
@@ -198,7 +203,7 @@ impl Task {
             Self::DeleteToken { id } => target.delete_message(&id.to_string()),
             Self::InsertMark { mark, .. } => target.insert_mark(mark, now.as_secs()),
             Self::CheckMark { .. } | Self::CheckOurs { .. } => target.mark(),
-            Self::CheckEmpty { .. } => target.any(),
+            Self::CheckEmpty { after, .. } => target.any(after.as_ref()),
             Self::Insert(insert) => match insert.next().as_slice() {
                 [one] => target.insert(insert.sequence, one)?,
                 rows => target.insert_all(insert.sequence, rows)?,

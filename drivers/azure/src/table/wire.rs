@@ -255,9 +255,8 @@ impl Target<'_> {
     }
 
     /// Query Entities: any one row, to see whether there is one.
-    pub(super) fn any(&self) -> Request {
-        let query = [("$top", "1"), ("$select", "RowKey")];
-        self.request(Method::Get, &format!("{}()", percent(self.table)), &query)
+    pub(super) fn any(&self, after: Option<&Cursor>) -> Request {
+        self.go_on(vec![("$top", "1"), ("$select", "RowKey")], after)
     }
 
     /// Query Entities: a page of messages.
@@ -286,7 +285,12 @@ impl Target<'_> {
 
     fn query(&self, filter: &str, top: usize, columns: &str, after: Option<&Cursor>) -> Request {
         let top = top.to_string();
-        let mut query = vec![("$filter", filter), ("$top", &top), ("$select", columns)];
+        let query = vec![("$filter", filter), ("$top", &top), ("$select", columns)];
+        self.go_on(query, after)
+    }
+
+    /// A query of rows, from where a page said that it goes on.
+    fn go_on<'q>(&self, mut query: Vec<(&'q str, &'q str)>, after: Option<&'q Cursor>) -> Request {
         if let Some(Cursor::At { partition, row }) = after {
             query.push(("NextPartitionKey", partition));
             if let Some(row) = row {

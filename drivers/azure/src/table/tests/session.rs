@@ -128,19 +128,65 @@ fn a_creation_that_broke_off_before_the_mark_is_taken_up_only_when_the_table_is_
     );
     assert!(matches!(result, Ok(Reply::Session { .. })));
 
-    let head = [("x-ms-continuation-nextpartitionkey", "x")];
-    for taken in [
-        page("{\"RowKey\":\"000000000\"}"),
-        page("{}"),
-        answer(200, &head, "{\"value\":[]}"),
-        answer(200, &[], "{\"value\":["),
-        answer(200, &[], "{}"),
-    ] {
-        let outcomes = vec![exists(), no_mark(), taken];
+    // Rows, and still no mark of ours.
+    for taken in [page("{\"RowKey\":\"000000000\"}"), page("{}")] {
+        let outcomes = vec![exists(), no_mark(), taken, no_mark()];
         let (lines, result) = run(&listener(), &again(create()), outcomes);
-        assert_eq!(lines.len(), 3);
+        assert_eq!((lines.len(), &lines[3]), (4, &look(REQ)));
         assert_eq!(kind(&result), FailureKind::Exists);
     }
+    // An answer that does not say is no verdict.
+    for (answer, what) in [
+        (answer(200, &[], "{\"value\":["), FailureKind::Unreachable),
+        (answer(200, &[], "{}"), FailureKind::Malformed),
+        (
+            answer(200, &[("content-length", "90")], "{\"Ma"),
+            FailureKind::Unreachable,
+        ),
+    ] {
+        let outcomes = vec![exists(), no_mark(), answer];
+        let (_, result) = run(&listener(), &again(create()), outcomes);
+        assert_eq!(kind(&result), what);
+    }
+    let cut_off = answer(200, &[("content-length", "90")], "{\"Ma");
+    let (_, result) = run(&listener(), &again(create()), vec![exists(), cut_off]);
+    assert_eq!(kind(&result), FailureKind::Unreachable);
+}
+
+#[test]
+fn a_mark_of_a_try_that_was_late_is_found_behind_the_rows() {
+    let no_mark = || code(404, "ResourceNotFound");
+    let row = page("{\"RowKey\":\"session\"}");
+    let outcomes = vec![exists(), no_mark(), row, marked(HEX), exists(), marked(HEX)];
+    let (_, result) = run(&listener(), &again(create()), outcomes);
+    assert!(matches!(result, Ok(Reply::Session { .. })), "{result:?}");
+}
+
+#[test]
+fn an_empty_page_with_a_token_does_not_make_a_table_somebody_elses() {
+    let no_mark = || code(404, "ResourceNotFound");
+    let head = [
+        ("x-ms-continuation-nextpartitionkey", "p"),
+        ("x-ms-continuation-nextrowkey", "r"),
+    ];
+    let more = || answer(200, &head, "{\"value\":[]}");
+    let outcomes = vec![
+        exists(),
+        no_mark(),
+        more(),
+        page(""),
+        ok(204),
+        ok(204),
+        ok(204),
+    ];
+    let (lines, result) = run(&listener(), &again(create()), outcomes);
+    assert!(lines[3].contains("$top=1&$select=RowKey&NextPartitionKey=p&NextRowKey=r"));
+    assert!(matches!(result, Ok(Reply::Session { .. })), "{result:?}");
+    // For ever it is not followed.
+    let mut outcomes = vec![exists(), no_mark()];
+    outcomes.extend((0..17).map(|_| more()));
+    let (_, result) = run(&listener(), &again(create()), outcomes);
+    assert_eq!(kind(&result), FailureKind::Exists);
 }
 
 #[test]
