@@ -359,6 +359,7 @@ impl Connection {
             };
             if !again {
                 self.chores.pop_front();
+                self.chores.shrink_to_fit();
             }
             return Ok(());
         }
@@ -481,6 +482,7 @@ impl Machine for Connection {
         self.fetch = false;
         self.advance(now);
         if let Some(event) = self.events.pop_front() {
+            self.events.shrink_to_fit();
             return Output::Event(event);
         }
         match self.next_request(now) {

@@ -29,6 +29,8 @@ enum Fin {
 
 struct Flight {
     task: Task,
+    /// Nothing was stored when its last try went out: the place may not have been there yet.
+    early: bool,
     /// Application bytes in it.
     data: u64,
     fin: bool,
@@ -213,6 +215,7 @@ impl Outbound {
                 _ => 0,
             };
             if let Some(request) = flight.task.start(now, ids, config.try_timeout(bytes)) {
+                flight.early = !self.any_stored;
                 add(&mut stats.writes, 1);
                 add(&mut stats.retries, u64::from(flight.task.tries > 1));
                 return Ok(Some(request));
@@ -314,6 +317,7 @@ impl Outbound {
         self.last_sealed = now;
         self.flights.push_back(Flight {
             task: Task::new(operation, now),
+            early: false,
             data,
             fin,
             done,
@@ -344,6 +348,10 @@ impl Outbound {
         }
         let at = self.flights.iter().position(|f| f.task.is(id))?;
         let flight = self.flights.remove(at)?;
+        if self.flights.is_empty() {
+            // An idle connection holds no room for what it may have in flight later.
+            self.flights = VecDeque::new();
+        }
         let took = flight.task.since_start(now);
         self.any_stored = true;
         add(&mut stats.bytes_stored, flight.data);
@@ -376,7 +384,6 @@ impl Outbound {
             let outcome = task.failed(now, config, failure.clone());
             return outcome.map_err(Error::Store);
         }
-        let first = !self.any_stored && self.role == Role::Dialer;
         // With our end mark and the farewell in storage, the peer may have read all and cleaned up.
         let all_said = self.done_sealed
             && self.flights.iter().all(|flight| {
@@ -406,7 +413,8 @@ impl Outbound {
             return Ok(());
         }
         let waited = flight.task.since_start(now);
-        if failure.kind == FailureKind::NotFound && first && waited < config.connect_timeout {
+        let early = flight.early && self.role == Role::Dialer;
+        if gone && early && waited < config.connect_timeout {
             // The Go listener posts the token before it creates the blobs (wire page, trap 6).
             flight.task.again(now, failure, Duration::from_millis(100));
             return Ok(());

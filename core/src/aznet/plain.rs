@@ -43,6 +43,9 @@ impl Plain {
                 self.pieces.pop_front();
             }
         }
+        if self.pieces.is_empty() {
+            self.pieces = VecDeque::new();
+        }
         self.length = self.length.saturating_sub(filled);
         filled
     }

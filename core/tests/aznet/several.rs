@@ -185,6 +185,35 @@ fn each_write_is_retried_on_its_own() {
     pair.answer(0, again, Ok(Reply::Done));
 }
 
+#[test]
+fn trap_06_a_write_that_found_nothing_before_another_was_stored_is_tried_again() {
+    let mut pair = pair(1);
+    pair.ends[0].conn.write(pair.now, &pattern(5_000)).unwrap();
+    pair.poll(0);
+    let missing = || Err(Failure::new(FailureKind::NotFound, "no such queue"));
+    let find = |pair: &Pair, wanted: u64| {
+        pair.ends[0].going.iter().position(|going| {
+            matches!(&going.request.operation, Operation::Write { sequence, .. } if *sequence == wanted)
+        })
+    };
+    // The queue is made while both are on their way: the first comes too early, the second not.
+    let at = find(&pair, 1).unwrap();
+    pair.answer(0, at, Ok(Reply::Done));
+    let at = find(&pair, 0).unwrap();
+    pair.answer(0, at, missing());
+    assert!(pair.ends[0].conn.error().is_none());
+    pair.now = pair.now.after(Duration::from_millis(100));
+    pair.poll(0);
+    let at = find(&pair, 0).expect("tried again");
+    // But a queue that was there and is gone is an error.
+    pair.answer(0, at, missing());
+    let error = pair.ends[0].conn.error();
+    assert!(
+        matches!(error, Some(Error::Store(failure)) if failure.kind == FailureKind::NotFound),
+        "{error:?}"
+    );
+}
+
 /// Both ends have written; the listener's end has been read by the dialer, which closes with
 /// `data` still to send. Its writes are left on their way.
 fn about_to_part(data: &[u8]) -> Pair {
