@@ -3,9 +3,9 @@
 use crate::Violation;
 use crate::app::App;
 use crate::scenario::Leave;
+use crate::store::{Session, Store};
 use crate::streams::Block;
 use crate::world::{Event, World};
-use stillwire_azure::blob::{BlobSession, BlobStore};
 use stillwire_core::aznet::{
     Connection, ConnectionEvent, ConnectionId, Dialer, DialerEvent, Listener, ListenerEvent,
 };
@@ -19,8 +19,8 @@ const ENDLESS: u32 = 10_000;
 /// How a machine's requests go out.
 #[derive(Clone)]
 pub(crate) enum Carrier {
-    Store(BlobStore),
-    Session(BlobSession),
+    Store(Store),
+    Session(Session),
     Memory(MemoryStore, Option<MemorySession>),
 }
 
@@ -33,12 +33,7 @@ impl Carrier {
         grants: Option<(&str, &str)>,
     ) -> Result<Self, Violation> {
         Ok(match self {
-            Self::Store(store) => {
-                let session = store.session(id, role, grants);
-                Self::Session(
-                    session.map_err(|e| Violation::new("grants can be used", e.to_string()))?,
-                )
-            }
+            Self::Store(store) => Self::Session(store.session(id, role, grants)?),
             Self::Memory(store, _) => Self::Memory(store.clone(), Some(store.session(id, role))),
             Self::Session(_) => self.clone(),
         })
@@ -238,6 +233,7 @@ impl World {
 
     /// The dialer of a connection of the listener has shown that it holds the key.
     pub(crate) fn confirmed(&mut self, id: ConnectionId) -> Result<(), Violation> {
+        self.confirmed += 1;
         self.with(0, |_, _, actor| {
             if let Kind::Listener(listener) = &mut actor.kind {
                 listener.connection_confirmed(id);
@@ -259,8 +255,8 @@ impl World {
     /// Tells the listener to stop.
     pub(crate) fn stop(&mut self) -> Result<(), Violation> {
         self.audit.line(self.now, || "stop".to_owned());
-        // What is being made at this moment may stay.
-        self.strays |= self.network.creates();
+        // What is being made at this moment may stay: `gc` finds it.
+        self.strays |= self.network.creates() || !self.undecided.is_empty();
         self.with(0, |world, _, actor| {
             if let Kind::Listener(listener) = &mut actor.kind {
                 listener.stop(world.time(0));
@@ -412,6 +408,9 @@ impl World {
                     "a read keeps to the carrier's limits",
                     detail,
                 ));
+            }
+            Operation::CreateSession { id, .. } => {
+                self.undecided.insert(id.to_string());
             }
             _ => {}
         }

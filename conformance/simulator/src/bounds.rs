@@ -1,9 +1,10 @@
 //! What must hold after every step of a connection.
 
 use crate::Violation;
-use crate::actor::{Actor, Kind, Linked};
+use crate::actor::{Actor, Carrier, Kind, Linked};
 use crate::streams::Stream;
 use crate::world::World;
+use stillwire_azure::queue::{self, QueueSession};
 use stillwire_core::aznet::Connection;
 use stillwire_core::store::Role;
 use stillwire_core::{Channel, Instant};
@@ -89,8 +90,16 @@ impl World {
                 detail,
             ));
         }
+        if let Carrier::Session(session) = &actor.carrier
+            && let Some(held) = session.queue.as_ref().map(QueueSession::held)
+            && held > usize::from(queue::WINDOW)
+        {
+            let detail = format!("{held} chunks wait for their turn");
+            return Err(Violation::new("what comes early is bounded", detail));
+        }
         let flying = self.network.in_flight(index);
-        if flying > usize::from(profile.writes_in_flight) + 3 {
+        let most = usize::from(profile.writes_in_flight) + usize::from(profile.releases_in_flight);
+        if flying > most + 3 {
             let detail = format!("{flying} requests of one connection");
             return Err(Violation::new("requests under way are bounded", detail));
         }

@@ -79,6 +79,7 @@ impl World {
             ListenerEvent::Ready => self.ready = true,
             ListenerEvent::Accepted(connection) => {
                 let id = connection.id();
+                self.undecided.remove(&id.to_string());
                 if !self.accepted.insert(id) {
                     return Err(Violation::new(
                         "a handshake makes one session",
@@ -89,6 +90,7 @@ impl World {
                 self.link(0, *connection, carrier)?;
             }
             ListenerEvent::Rejected { name, error } => {
+                self.undecided.remove(&name);
                 self.audit
                     .line(self.now, || format!("rejected {name:?}: {error}"));
                 if self.scenario.gentle && !self.accepted.iter().any(|id| id.to_string() == name) {

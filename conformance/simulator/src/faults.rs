@@ -1,7 +1,7 @@
 //! What happens to a request on its way to the service and back.
 
 use crate::rng::Rng;
-use crate::service::call::{Call, Verb};
+use crate::service::Sort;
 
 /// How often what goes wrong, in thousandths, and how long the way is.
 #[derive(Clone, Debug, Default)]
@@ -20,8 +20,8 @@ pub(crate) struct Faults {
     pub(crate) truncated: u32,
     /// Answers that make no sense at that moment: 403, 404, 409, 412, 416.
     pub(crate) absurd: u32,
-    /// Until then (µs) a dialer finds no blobs in its session, as with a listener that posts the
-    /// token first.
+    /// Until then (µs) a dialer finds nothing where its session's stream is to be, as with a
+    /// listener that posts the token first.
     pub(crate) late_blobs: u64,
 }
 
@@ -103,10 +103,9 @@ impl Faults {
         Fate::Served
     }
 
-    pub(crate) fn fate(&self, now: u64, call: &Call, dialer: bool, rng: &mut Rng) -> Fate {
-        let verb = call.verb();
-        if dialer && now < self.late_blobs && is_session(call) {
-            return Fate::Absurd(404, "BlobNotFound");
+    pub(crate) fn fate(&self, now: u64, sort: &Sort, dialer: bool, rng: &mut Rng) -> Fate {
+        if dialer && now < self.late_blobs && sort.stream {
+            return Fate::Absurd(404, sort.missing);
         }
         if now >= self.until {
             return Fate::Served;
@@ -115,48 +114,13 @@ impl Faults {
         if common != Fate::Served {
             return common;
         }
-        if verb == Verb::Read && rng.chance(self.truncated) {
+        if sort.reads && rng.chance(self.truncated) {
             return Fate::Truncated(rng.below(1000));
         }
         if rng.chance(self.absurd) {
-            let (status, code) = absurd(verb, rng);
+            let (status, code) = rng.pick(sort.absurd);
             return Fate::Absurd(status, code);
         }
         Fate::Served
     }
-}
-
-/// A status that the service does give for such a request, only not now.
-fn absurd(verb: Verb, rng: &mut Rng) -> (u16, &'static str) {
-    match verb {
-        Verb::Append => rng.pick(&[
-            (412, "AppendPositionConditionNotMet"),
-            (404, "BlobNotFound"),
-            (409, "BlockCountExceedsLimit"),
-            (403, "AuthorizationFailure"),
-        ]),
-        Verb::Read => rng.pick(&[
-            (416, "InvalidRange"),
-            (404, "BlobNotFound"),
-            (404, "ContainerNotFound"),
-            (403, "AuthorizationFailure"),
-        ]),
-        Verb::CreateContainer => rng.pick(&[
-            (409, "ContainerBeingDeleted"),
-            (409, "ContainerAlreadyExists"),
-        ]),
-        Verb::PutBlob => rng.pick(&[
-            (409, "BlobAlreadyExists"),
-            (404, "ContainerNotFound"),
-            (403, "AuthorizationFailure"),
-        ]),
-        _ => rng.pick(&[(404, "BlobNotFound"), (403, "AuthorizationFailure")]),
-    }
-}
-
-fn is_session(call: &Call) -> bool {
-    matches!(
-        call.verb(),
-        Verb::Append | Verb::Read | Verb::BlobProperties
-    ) && (call.blob.starts_with("req-") || call.blob.starts_with("res-"))
 }

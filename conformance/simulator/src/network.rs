@@ -3,17 +3,17 @@
 use crate::actor::Carrier;
 use crate::faults::{Fate, Loss};
 use crate::local::Errands;
+use crate::service::ACCOUNT;
 use crate::service::call::{Call, Response};
 use crate::service::sas::Caller;
 use crate::streams::Block;
-use crate::world::{ACCOUNT, EPOCH, Event, World};
+use crate::world::{EPOCH, Event, World};
 use crate::{Violation, watch};
 use azure_core::http::StatusCode;
 use azure_core::http::headers::Headers;
 use bytes::Bytes;
 use std::collections::BTreeMap;
-use stillwire_azure::blob::Exchange;
-use stillwire_azure::{Step, TransportError};
+use stillwire_azure::{AzureExchange, Step, TransportError};
 use stillwire_core::aznet::ConnectionId;
 use stillwire_core::store::{FailureKind, Operation, Request, RequestId, Role};
 
@@ -35,7 +35,7 @@ pub(crate) struct Message {
 struct Flight {
     actor: usize,
     id: RequestId,
-    exchange: Exchange,
+    exchange: Box<dyn AzureExchange>,
     step: u32,
     block: Option<Block>,
     /// It makes a session.
@@ -155,16 +155,17 @@ impl World {
             let detail = format!("{:?}", request.url().path());
             return Err(Violation::new("requests go to the account", detail));
         };
-        watch::attempt(party, &call)?;
+        let sort = self.service.sort(&call);
+        watch::attempt(party, &sort, &call)?;
         let (now, rng) = (self.now, &mut self.rng);
         let faults = &self.scenario.faults;
-        let fate = faults.fate(now, &call, party > 0, rng);
+        let fate = faults.fate(now, &sort, party > 0, rng);
         let there = faults.latency(rng) + faults.delay(now, rng);
         self.audit.note(&[1, key, u64::from(step), there]);
         self.audit.line(now, || {
-            let (verb, name) = (call.verb(), &call.container);
+            let (verb, name) = (sort.verb, &call.container);
             format!(
-                "#{key}.{step} host {party}: {verb:?} {name}/{} {} bytes, {fate:?}",
+                "#{key}.{step} host {party}: {verb} {name}/{} {} bytes, {fate:?}",
                 call.blob,
                 call.body.len()
             )
@@ -232,19 +233,15 @@ impl World {
             } else {
                 Caller::Stranger
             };
-            let creator = self
-                .service
-                .containers
-                .get(&call.container)
-                .map(|c| c.creator);
-            let unix = EPOCH + self.now / 1_000_000;
-            let (given, effect) = self.service.serve(party, caller, &call, unix);
+            let creator = self.service.creator(&self.service.sort(&call).place);
+            let now = EPOCH * 1_000_000 + self.now;
+            let (given, change) = self.service.serve(party, caller, &call, now);
             self.audit
                 .note(&[2, u64::from(given.status), given.body.len() as u64]);
             response = given;
-            if let Some(effect) = effect {
+            if let Some(change) = change {
                 self.strays |= !waited_for || second;
-                watch::effect(self, party, creator, &call, &effect, block.as_ref())?;
+                watch::effect(self, party, creator, &call, &change, block.as_ref())?;
             }
         }
         self.audit.line(self.now, || {
@@ -256,14 +253,14 @@ impl World {
         });
         let answer = match fate {
             Fate::LostReply(loss) => Err(loss),
-            Fate::Absurd(status, code) => Ok(Response::error(status, code)),
+            Fate::Absurd(status, code) => Ok(self.service.error(status, code)),
             Fate::Busy {
                 status,
                 code,
                 retry_after,
                 ..
             } => {
-                let busy = Response::error(status, code);
+                let busy = self.service.error(status, code);
                 Ok(if retry_after {
                     busy.with("retry-after", "1")
                 } else {

@@ -2,14 +2,17 @@
 
 use crate::faults::Faults;
 use crate::rng::Rng;
-use crate::service::Habit;
+use crate::service::blob::Habit;
+use crate::service::{queue, table};
 use std::time::Duration;
+use stillwire_azure::queue::Limits as QueueLimits;
+use stillwire_azure::table::Limits as TableLimits;
 use stillwire_core::aznet::{Config, DialerSecurity, ListenerSecurity, Policy};
 use stillwire_core::crypto::x25519;
 use stillwire_core::store::{Profile, Role};
 
-const MILLI: u64 = 1_000;
-const SECOND: u64 = 1_000_000;
+pub(crate) const MILLI: u64 = 1_000;
+pub(crate) const SECOND: u64 = 1_000_000;
 
 /// How an application leaves before its stream is over.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -62,6 +65,16 @@ pub(crate) enum Attack {
     ReplayRenamed(usize),
     /// An entry that is none.
     Junk(u8),
+    /// What is no part of a stream is put among it: readers of queues and tables pass it by.
+    Poison(usize, Role),
+}
+
+/// Which driver, and how its service behaves.
+#[derive(Clone, Debug)]
+pub(crate) enum Driver {
+    Blob,
+    Queue(QueueLimits, queue::Habit),
+    Table(TableLimits, table::Habit),
 }
 
 /// How the two know each other.
@@ -101,6 +114,8 @@ pub(crate) struct Scenario {
     pub(crate) trust: Trust,
     /// The memory store carries it all instead of the blob service.
     pub(crate) memory: bool,
+    pub(crate) driver: Driver,
+    /// Of the blob service, as is `page`: the most entries of a listing's page.
     pub(crate) habit: Habit,
     pub(crate) page: usize,
     /// The bootstrap belongs to somebody else.
@@ -117,6 +132,8 @@ pub(crate) struct Scenario {
     pub(crate) skews: Vec<i64>,
     /// Extra polls and time inputs, in thousandths of all steps.
     pub(crate) pokes: u32,
+    /// How long the listener stays when everybody else is done (µs).
+    pub(crate) linger: u64,
     /// Past this instant the run has failed.
     pub(crate) end: u64,
 }
@@ -136,6 +153,20 @@ impl Scenario {
                 profile.writes_before_rotation = None;
             }
         }
+        let scenario = Self::plan(rng, gentle, profile, Driver::Blob);
+        let mut attacks = scenario.attacks;
+        if memory {
+            attacks.clear();
+        }
+        Self {
+            memory,
+            attacks,
+            ..scenario
+        }
+    }
+
+    /// Everything but the carrier.
+    pub(crate) fn plan(rng: &mut Rng, gentle: bool, profile: Profile, driver: Driver) -> Self {
         let mut config = config(rng, &profile);
         let count = rng.pick(&[1, 1, 1, 1, 2, 3]);
         let dials: Vec<_> = (0..count)
@@ -146,10 +177,7 @@ impl Scenario {
             })
             .collect();
         let faults = faults(rng, &config, gentle);
-        let mut attacks = attacks(rng, count, gentle);
-        if memory {
-            attacks.clear();
-        }
+        let attacks = attacks(rng, count, gentle);
         let limit: u64 = if gentle { 200 } else { 3600 };
         let skews = (0..=count)
             .map(|_| rng.range(0, 2 * limit).cast_signed() - limit.cast_signed())
@@ -175,7 +203,8 @@ impl Scenario {
             profile,
             config,
             trust,
-            memory,
+            memory: false,
+            driver,
             habit: rng.pick(&[Habit::Azure, Habit::Emulator]),
             page: rng.pick(&[1, 2, 5, 5000]),
             shared_bootstrap: rng.chance(300),
@@ -186,68 +215,13 @@ impl Scenario {
             jumps,
             skews,
             pokes: rng.pick(&[0, 20, 200]),
+            linger: 0,
             end,
         }
     }
 }
 
-/// Dialers of a crowd.
-const CROWD: usize = 50;
-
-impl Scenario {
-    /// Many dialers and little room; nothing goes wrong on the way.
-    pub(crate) fn of_crowd(rng: &mut Rng) -> Self {
-        let mut profile = profile(rng);
-        profile.writes_before_rotation = Some(49_990);
-        let config = Config {
-            policy: rng.pick(&[Policy::Latency, Policy::Balanced]),
-            connections: rng.pick(&[4, 8, 16]),
-            half_open: rng.pick(&[2, 4, 8]),
-            confirm_timeout: Duration::from_secs(5),
-            // The last one waits until all others are through.
-            connect_timeout: Duration::from_secs(1_500),
-            handshakes: rng.pick(&[1, 4, 32]),
-            ..config(rng, &profile)
-        };
-        let dials = (0..CROWD)
-            .map(|number| {
-                let brief = |total| Plan {
-                    total,
-                    piece: (1, 1_000),
-                    ..Plan::idle()
-                };
-                let (mut a, b) = (brief(rng.range(1, 3_000)), brief(rng.range(0, 3_000)));
-                if number % 5 == 0 {
-                    a.leave = Some((0, Leave::Vanish));
-                }
-                (rng.range(0, 3 * SECOND), a, b)
-            })
-            .collect();
-        let faults = Faults {
-            latency: rng.pick(&[(500, 2 * MILLI), (10 * MILLI, 30 * MILLI)]),
-            ..Faults::default()
-        };
-        Self {
-            profile,
-            config,
-            trust: Trust::Nn,
-            memory: false,
-            habit: rng.pick(&[Habit::Azure, Habit::Emulator]),
-            page: rng.pick(&[2, 5, 5000]),
-            shared_bootstrap: rng.chance(300),
-            gentle: true,
-            faults,
-            dials,
-            attacks: Vec::new(),
-            jumps: Vec::new(),
-            skews: vec![0; CROWD + 1],
-            pokes: rng.pick(&[0, 20]),
-            end: 4 * 3600 * SECOND,
-        }
-    }
-}
-
-fn profile(rng: &mut Rng) -> Profile {
+pub(crate) fn profile(rng: &mut Rng) -> Profile {
     let largest_chunk = match rng.below(10) {
         0 => 4_194_304,
         1..=3 => rng.range(4_096, 65_536) as usize,
@@ -278,7 +252,7 @@ fn profile(rng: &mut Rng) -> Profile {
     }
 }
 
-fn config(rng: &mut Rng, profile: &Profile) -> Config {
+pub(crate) fn config(rng: &mut Rng, profile: &Profile) -> Config {
     let seconds = |rng: &mut Rng, low, high| Duration::from_millis(rng.range(low, high) * 1000);
     let base = profile.bytes_per_write as u64;
     Config {

@@ -43,6 +43,9 @@ pub(crate) struct Stream {
     sealed: Vec<(u32, u64)>,
     /// Which chunks are known to be stored.
     landed: Vec<bool>,
+    /// Somebody else has put a row where one of ours belongs. A retry that finds it takes it for
+    /// its own (wire page `aznet`, aztable): only the reader sees that it is not.
+    pub(crate) usurped: bool,
     scratch: Vec<u8>,
 }
 
@@ -55,6 +58,7 @@ impl Stream {
             read: 0,
             sealed: Vec::new(),
             landed: Vec::new(),
+            usurped: false,
             scratch: Vec::new(),
         }
     }
@@ -152,6 +156,21 @@ impl Stream {
         Ok(())
     }
 
+    /// A carrier that keeps chunks apart has stored this one, perhaps again.
+    pub(crate) fn stored(&mut self, sequence: u64, chunk: &[u8]) -> Result<(), Violation> {
+        let index = sequence as usize;
+        let record = (chunk.len() as u32, digest(chunk));
+        if self.sealed.get(index) != Some(&record) {
+            let detail = format!("chunk {sequence}");
+            return Err(Violation::new("what is stored is what was sealed", detail));
+        }
+        if self.landed.len() <= index {
+            self.landed.resize(index + 1, false);
+        }
+        self.landed[index] = true;
+        Ok(())
+    }
+
     /// A carrier that knows sequence numbers has stored this block, perhaps again.
     pub(crate) fn noted(&mut self, block: &Block) {
         let range = block.sequence as usize..block.sequence as usize + block.chunks;
@@ -165,7 +184,7 @@ impl Stream {
     pub(crate) fn reported(&self, block: &Block) -> Result<(), Violation> {
         let from = block.sequence as usize;
         let landed = self.landed.get(from..from + block.chunks);
-        if landed.is_some_and(|landed| landed.iter().all(|one| *one)) {
+        if self.usurped || landed.is_some_and(|landed| landed.iter().all(|one| *one)) {
             return Ok(());
         }
         let detail = format!("chunk {from} is reported stored, and is not");

@@ -2,63 +2,22 @@
 
 use crate::Violation;
 use crate::actor::{Actor, Kind, direction};
-use crate::service::call::{Call, Verb};
-use crate::service::{Blob, Container, Effect, Service};
+use crate::attack::{FOREIGNER, THEIR_ENTRY};
+use crate::service::call::Call;
+use crate::service::{Belongs, Change, Effect, Sort};
 use crate::streams::Block;
 use crate::world::World;
-use bytes::BytesMut;
 use stillwire_core::aznet::ConnectionId;
 use stillwire_core::store::Role;
 
-/// The party to which everything belongs that was there before.
-pub(crate) const FOREIGNER: usize = usize::MAX;
-/// A container of somebody else whose name is a canonical connection id.
-pub(crate) const VICTIM: &str = "7f0ab6ce-27a5-4c86-9d3b-0c2a1f1e5d77";
-/// Somebody else's entry in a bootstrap that is shared.
-const THEIR_ENTRY: &str = "somebody-elses";
-
 const UNTOUCHED: &str = "nothing foreign is touched";
 
-fn blob(append: bool, content: &[u8]) -> Blob {
-    Blob {
-        append,
-        content: BytesMut::from(content),
-        ..Blob::default()
-    }
-}
-
-/// Puts other people's things into the account.
-pub(crate) fn furnish(service: &mut Service, shared_bootstrap: bool) {
-    let mut put = |name: &str, blobs: &[(&str, Blob)]| {
-        let blobs = blobs.iter().map(|(n, b)| ((*n).to_owned(), b.clone()));
-        let container = Container {
-            creator: FOREIGNER,
-            blobs: blobs.collect(),
-            ..Container::default()
-        };
-        service.containers.insert(name.to_owned(), container);
-    };
-    put("photos", &[("cat.jpg", blob(false, b"a cat"))]);
-    put(
-        VICTIM,
-        &[
-            ("req-0", blob(true, b"theirs")),
-            ("res-0", blob(true, b"too")),
-        ],
-    );
-    if shared_bootstrap {
-        put("handshake", &[]);
-        put("token", &[(THEIR_ENTRY, blob(false, b"for somebody else"))]);
-    }
-}
-
 /// Looks at a request before it is known whether it will be served.
-pub(crate) fn attempt(party: usize, call: &Call) -> Result<(), Violation> {
-    let puts = call.verb() == Verb::PutBlob;
-    if party > 0 && puts && matches!(call.blob.as_str(), "req-0" | "res-0") {
+pub(crate) fn attempt(party: usize, sort: &Sort, call: &Call) -> Result<(), Violation> {
+    if party > 0 && sort.creates {
         let detail = format!("{}/{}", call.container, call.blob);
         return Err(Violation::new(
-            "a dialer never creates a session's first blobs",
+            "a dialer never creates a session's first places",
             detail,
         ));
     }
@@ -71,69 +30,110 @@ pub(crate) fn effect(
     party: usize,
     creator: Option<usize>,
     call: &Call,
-    effect: &Effect,
+    change: &Change,
     block: Option<&(ConnectionId, Role, Block)>,
 ) -> Result<(), Violation> {
+    let Change {
+        place,
+        entry,
+        effect,
+    } = change;
+    let belongs = world.service.belongs(place);
     let foreign = creator == Some(FOREIGNER);
-    let bootstrap = matches!(call.container.as_str(), "handshake" | "token");
-    if *effect == Effect::ContainerCreated && bootstrap {
+    let bootstrap = belongs == Belongs::Bootstrap;
+    if *effect == Effect::Created && bootstrap {
         world.bootstrap_by_listener = true;
     }
-    let theirs = foreign && (!bootstrap || *effect == Effect::ContainerDeleted);
-    if theirs || call.blob == THEIR_ENTRY {
-        let detail = format!("{effect:?} at {}/{}", call.container, call.blob);
+    let theirs = foreign && (!bootstrap || *effect == Effect::Deleted);
+    if theirs || entry == THEIR_ENTRY {
+        let detail = format!("{effect:?} at {place}/{entry}");
         return Err(Violation::new(UNTOUCHED, detail));
     }
-    if !allowed(world, party, call, effect) {
-        let detail = format!(
-            "host {party}: {effect:?} at {}/{}",
-            call.container, call.blob
-        );
+    if !allowed(world, party, change, belongs) {
+        let detail = format!("host {party}: {effect:?} at {place}/{entry}");
         return Err(Violation::new("everybody keeps to its own places", detail));
     }
     if party > 0
-        && call.container == "handshake"
-        && let Some(payload) = call.header("x-ms-meta-payload")
+        && place == "handshake"
+        && let Some(payload) = world.service.message_1(call)
     {
-        world.seen.insert(party - 1, payload.to_owned());
+        world.seen.insert(party - 1, payload);
     }
-    if let (Effect::Appended { .. }, Some((id, role, block))) = (effect, block) {
-        if world.service.containers.contains_key(&id.to_string()) {
-            world.streams(*id)[direction(*role)].landed(block, &call.body)?;
+    match (effect, belongs) {
+        (Effect::Created, Belongs::Session(..)) => {
+            world.made.get_or_insert(world.now);
         }
-    } else if matches!(effect, Effect::Appended { .. }) {
-        return Err(Violation::new("only sealed blocks are appended", ""));
+        (Effect::Deleted, Belongs::Session(..)) => world.gone = Some(world.now),
+        (Effect::Stored(chunks), Belongs::Session(id, Some(role))) => {
+            let stream = &mut world.streams(id)[direction(role)];
+            for (sequence, chunk) in chunks {
+                stream.stored(*sequence, chunk)?;
+            }
+        }
+        (Effect::Appended { .. }, _) => {
+            let Some((id, role, block)) = block else {
+                return Err(Violation::new("only sealed blocks are appended", ""));
+            };
+            if world.service.creator(&id.to_string()).is_some() {
+                world.streams(*id)[direction(*role)].landed(block, &call.body)?;
+            }
+        }
+        // A clock that is behind must not make a session in use look old.
+        (Effect::Marked { off }, _)
+            if party == 0 && call.query("comp") == "metadata" && *off > 60 =>
+        {
+            let detail = format!("{off} s off");
+            return Err(Violation::new(
+                "a queue is dated by the service's clock",
+                detail,
+            ));
+        }
+        _ => {}
     }
     Ok(())
 }
 
 /// Who may change what.
-fn allowed(world: &World, party: usize, call: &Call, effect: &Effect) -> bool {
-    let name = call.blob.as_str();
+#[allow(clippy::match_same_arms, reason = "one arm is one rule")]
+fn allowed(world: &World, party: usize, change: &Change, belongs: Belongs) -> bool {
+    let name = change.entry.as_str();
     let numbered = |prefix: &str| {
         let number = name.strip_prefix(prefix);
         number.is_some_and(|n| n.parse::<u32>().is_ok_and(|value| value.to_string() == n))
     };
-    let session = ConnectionId::parse(call.container.as_bytes()).is_ok();
-    let bootstrap = matches!(call.container.as_str(), "handshake" | "token");
-    if party > 0 {
-        let own = world.dials[party - 1].id.map(|id| id.to_string());
-        let own = own.as_deref();
-        return match effect {
-            Effect::Put { append: false } => call.container == "handshake" && own == Some(name),
-            Effect::Put { append: true } | Effect::Appended { .. } => {
-                own == Some(&call.container) && numbered("req-")
-            }
-            _ => false,
-        };
-    }
-    match effect {
-        Effect::ContainerCreated => bootstrap || session,
-        Effect::ContainerDeleted => session || world.scenario.config.remove_bootstrap,
-        Effect::Put { append: false } => call.container == "token",
-        Effect::Put { append: true } => session && (numbered("res-") || name == "req-0"),
-        Effect::Appended { .. } => session && numbered("res-"),
-        Effect::BlobDeleted => bootstrap,
+    let own = |id: ConnectionId| party > 0 && world.dials[party - 1].id == Some(id);
+    let (dialer, listener) = (Some(Role::Dialer), Some(Role::Listener));
+    match (&change.effect, belongs) {
+        (Effect::Created, Belongs::Bootstrap | Belongs::Session(..)) => party == 0,
+        (Effect::Deleted, Belongs::Bootstrap) => {
+            party == 0 && world.scenario.config.remove_bootstrap
+        }
+        (Effect::Deleted, Belongs::Session(..)) => party == 0,
+        (Effect::Put { append: false }, Belongs::Bootstrap) if party == 0 => {
+            change.place == "token"
+        }
+        (Effect::Put { append: false }, Belongs::Bootstrap) => {
+            let id = world.dials[party - 1].id.map(|id| id.to_string());
+            change.place == "handshake" && id.as_deref() == Some(name)
+        }
+        (Effect::Removed, Belongs::Bootstrap) => party == 0,
+        // A blob's session is one place with both directions in it.
+        (Effect::Put { append: true }, Belongs::Session(_, None)) if party == 0 => {
+            numbered("res-") || name == "req-0"
+        }
+        (Effect::Appended { .. }, Belongs::Session(_, None)) if party == 0 => numbered("res-"),
+        (Effect::Put { append: true } | Effect::Appended { .. }, Belongs::Session(id, None)) => {
+            own(id) && numbered("req-")
+        }
+        (Effect::Stored(_), Belongs::Session(id, role)) => {
+            (party == 0 && role == listener) || (own(id) && role == dialer)
+        }
+        // Messages, by who reads them.
+        (Effect::Removed, Belongs::Session(id, role)) => {
+            (party == 0 && role == dialer) || (own(id) && role == listener)
+        }
+        (Effect::Marked { .. }, Belongs::Session(..)) => party == 0,
+        _ => false,
     }
 }
 
@@ -147,6 +147,10 @@ impl World {
         }
         if idle(&self.actors[0]) {
             return Ok(true);
+        }
+        let since = *self.alone.get_or_insert(self.now);
+        if self.now < since.saturating_add(self.scenario.linger) {
+            return Ok(false);
         }
         if !self.stopping {
             self.stopping = true;
@@ -193,11 +197,8 @@ impl World {
 
 /// What must hold when all is over.
 pub(crate) fn afterwards(world: &World) -> Result<(), Violation> {
-    let mut untouched = Service::new("", b"", crate::service::Habit::Azure, 1);
-    furnish(&mut untouched, false);
-    for (name, container) in &untouched.containers {
-        let now = world.service.containers.get(name);
-        if now.map(|c| &c.blobs) != Some(&container.blobs) {
+    for (name, before) in &world.foreign {
+        if world.service.content(name).as_ref() != Some(before) {
             return Err(Violation::new(UNTOUCHED, name.clone()));
         }
     }
@@ -257,34 +258,28 @@ fn leftovers(world: &World) -> Result<(), Violation> {
     if world.strays {
         return Ok(());
     }
-    for (name, container) in &world.service.containers {
-        if container.creator == 0 && ConnectionId::parse(name.as_bytes()).is_ok() {
-            return Err(Violation::new(
-                "a stopped listener leaves no session",
-                name.clone(),
-            ));
+    for name in world.service.places() {
+        let session = matches!(world.service.belongs(&name), Belongs::Session(..));
+        if session && world.service.creator(&name) == Some(0) {
+            return Err(Violation::new("a stopped listener leaves no session", name));
         }
     }
     let removed = world.scenario.config.remove_bootstrap && world.bootstrap_by_listener;
     let shared = world.scenario.shared_bootstrap;
-    let there = world.service.containers.contains_key("handshake");
+    let there = world.service.creator("handshake").is_some();
     let ours = removed && !shared;
     // After a lost reply nobody can tell who made it, so it may stay.
     if (!there && !ours) || (there && ours && world.scenario.faults.until == 0) {
-        let detail = format!("handshake container there: {there}");
+        let detail = format!("place for handshakes there: {there}");
         return Err(Violation::new(
             "the bootstrap stays unless it is ours to remove",
             detail,
         ));
     }
     // Entries in a bootstrap that stays: handshakes that were served are gone.
-    let handshakes = world.service.containers.get("handshake");
-    if let Some(handshakes) = handshakes
-        && world.scenario.faults.until == 0
-        && world.scenario.attacks.is_empty()
-    {
+    if world.scenario.faults.until == 0 && world.scenario.attacks.is_empty() {
         for id in world.accepted.iter().map(ToString::to_string) {
-            if handshakes.blobs.contains_key(&id) {
+            if world.service.has_handshake(&id) {
                 return Err(Violation::new("a served handshake is removed", id));
             }
         }

@@ -2,6 +2,7 @@
 
 use crate::actor::{Actor, Carrier, Kind};
 use crate::app::App;
+use crate::attack::furnish;
 use crate::audit::Audit;
 use crate::faults::Loss;
 use crate::local::Errand;
@@ -10,22 +11,16 @@ use crate::rng::Rng;
 use crate::scenario::{Leave, Plan, Scenario};
 use crate::service::Service;
 use crate::service::call::Response;
+use crate::store::{self, Store};
 use crate::streams::{Block, Stream};
 use crate::{Violation, watch};
-use base64ct::{Base64, Encoding};
 use std::cmp::Reverse;
 use std::collections::{BTreeMap, BTreeSet, BinaryHeap};
-use std::time::Duration;
-use stillwire_azure::Credential;
-use stillwire_azure::blob::{BlobStore, Limits, Names};
-use stillwire_azure::http::Url;
 use stillwire_core::aznet::{ConnectionId, Dialer, Listener};
 use stillwire_core::store::{Failure, Reply, RequestId, Role};
 use stillwire_core::{Instant, UnixTime};
 use stillwire_local::MemoryStore;
 
-pub(crate) const ACCOUNT: &str = "simulated";
-const KEY: &[u8] = b"the simulated account's key";
 /// When the world begins.
 pub(crate) const EPOCH: u64 = 1_795_000_000;
 /// Events at one instant, past which somebody is spinning.
@@ -99,6 +94,15 @@ pub(crate) struct World {
     pub(crate) dials: Vec<Dial>,
     pub(crate) bindings: BTreeMap<ConnectionId, [u8; 32]>,
     pub(crate) accepted: BTreeSet<ConnectionId>,
+    /// When a session's first place was made, and its last one removed.
+    pub(crate) made: Option<u64>,
+    pub(crate) gone: Option<u64>,
+    /// Since when the listener is alone.
+    pub(crate) alone: Option<u64>,
+    /// Connections whose dialer has shown that it holds the key.
+    pub(crate) confirmed: u32,
+    /// Sessions that are being made.
+    pub(crate) undecided: BTreeSet<String>,
     /// Some session may have been made by a request that was given up long before.
     pub(crate) strays: bool,
     pub(crate) ready: bool,
@@ -106,45 +110,26 @@ pub(crate) struct World {
     pub(crate) attacks_left: usize,
     pub(crate) bootstrap_by_listener: bool,
     pub(crate) stopping: bool,
+    /// Other people's places, and what is in them.
+    pub(crate) foreign: Vec<(String, String)>,
     /// The payload of each dialer's handshake, as an eavesdropper on the container has it.
     pub(crate) seen: BTreeMap<usize, String>,
     queue: BinaryHeap<Reverse<Scheduled>>,
     order: u64,
     clocks: Vec<u64>,
     pub(crate) network: Network,
-    pub(crate) store: BlobStore,
+    pub(crate) store: Store,
     pub(crate) memory: MemoryStore,
     same_instant: u32,
-}
-
-fn names() -> Names {
-    Names::default()
-}
-
-fn limits(scenario: &Scenario) -> Limits {
-    let profile = &scenario.profile;
-    Limits {
-        bytes_per_write: profile.bytes_per_write,
-        bytes_per_read: profile.bytes_per_read,
-        writes_before_rotation: profile.writes_before_rotation.unwrap_or(49_990),
-        ..Limits::default()
-    }
-}
-
-fn endpoint() -> Url {
-    Url::parse(&format!("http://127.0.0.1:10000/{ACCOUNT}")).expect("a literal")
 }
 
 impl World {
     pub(crate) fn new(seed: u64, trace: bool, of: fn(&mut Rng) -> Scenario) -> Self {
         let mut rng = Rng::new(seed);
         let scenario = of(&mut rng);
-        let mut service = Service::new(ACCOUNT, KEY, scenario.habit, scenario.page);
-        watch::furnish(&mut service, scenario.shared_bootstrap);
-        let key = Base64::encode_string(KEY);
-        let credential = Credential::shared_key(ACCOUNT, &key).expect("a valid key");
-        let store = BlobStore::listener(&endpoint(), credential, names(), limits(&scenario))
-            .expect("a valid endpoint");
+        let mut service = store::service(&scenario, &mut rng);
+        let foreign = furnish(&mut service, scenario.shared_bootstrap);
+        let store = Store::listener(&scenario);
         let hosts = scenario.dials.len() + 1;
         let clocks = (0..hosts).map(|_| rng.below(1 << 40)).collect();
         let mut world = Self {
@@ -156,12 +141,18 @@ impl World {
             dials: scenario.dials.iter().map(|_| Dial::default()).collect(),
             bindings: BTreeMap::new(),
             accepted: BTreeSet::new(),
+            undecided: BTreeSet::new(),
+            made: None,
+            gone: None,
+            alone: None,
+            confirmed: 0,
             strays: false,
             ready: false,
             listener_failed: false,
             attacks_left: scenario.attacks.len(),
             bootstrap_by_listener: false,
             stopping: false,
+            foreign,
             seen: BTreeMap::new(),
             queue: BinaryHeap::new(),
             order: 0,
@@ -319,7 +310,7 @@ impl World {
         let carrier = if self.scenario.memory {
             Carrier::Memory(self.memory.clone(), None)
         } else {
-            Carrier::Store(self.guest()?)
+            Carrier::Store(self.store.guest(&self.scenario, self.unix(0))?)
         };
         let host = dial + 1;
         let machine = Dialer::new(
@@ -334,23 +325,6 @@ impl World {
         self.streams(id);
         self.enter(Actor::new(host, Kind::Dialer(Box::new(machine)), carrier));
         Ok(())
-    }
-
-    /// A dialer's store, made from a ticket.
-    fn guest(&self) -> Result<BlobStore, Violation> {
-        let fault = |what: String| Violation::new("a ticket can be made and used", what);
-        let ticket = self
-            .store
-            .ticket(self.unix(0), Duration::from_secs(24 * 3600))
-            .map_err(|error| fault(error.to_string()))?;
-        BlobStore::dialer(
-            &endpoint(),
-            ticket.handshake,
-            ticket.token,
-            names(),
-            limits(&self.scenario),
-        )
-        .map_err(|error| fault(error.to_string()))
     }
 
     /// The plan of a connection's application.

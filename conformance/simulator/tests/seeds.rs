@@ -3,12 +3,10 @@
 use std::sync::Mutex;
 use std::sync::atomic::{AtomicU64, Ordering};
 use std::time::Instant;
-use stillwire_simulator::{run, run_crowd};
+use stillwire_simulator::{Carrier, run_crowd, run_over};
 
-const SEEDS: u64 = 2_000;
-
-#[test]
-fn two_thousand_seeds_hold() {
+/// Runs the first seeds over a carrier, on all processors.
+fn hold(carrier: Carrier, seeds: u64) {
     let started = Instant::now();
     let next = AtomicU64::new(0);
     let found = Mutex::new(Vec::new());
@@ -19,22 +17,22 @@ fn two_thousand_seeds_hold() {
             scope.spawn(|| {
                 loop {
                     let seed = next.fetch_add(1, Ordering::Relaxed);
-                    if seed >= SEEDS {
+                    if seed >= seeds {
                         return;
                     }
-                    let run = run(seed, false);
+                    let run = run_over(carrier, seed, false);
                     clean.fetch_add(run.clean as u64, Ordering::Relaxed);
                     failed.fetch_add(run.failed as u64, Ordering::Relaxed);
                     if let Some(violation) = run.violation {
                         let mut found = found.lock().expect("no panic while held");
-                        found.push(format!("seed {seed}: {violation}"));
+                        found.push(format!("seed {seed} over {}: {violation}", carrier.name()));
                     }
                 }
             });
         }
     });
     let elapsed = started.elapsed().as_secs_f64();
-    println!("{:.0} seeds/s", SEEDS as f64 / elapsed);
+    println!("{}: {:.0} seeds/s", carrier.name(), seeds as f64 / elapsed);
     let mut found = found.into_inner().expect("no panic while held");
     found.sort();
     assert!(
@@ -45,29 +43,59 @@ fn two_thousand_seeds_hold() {
     );
     // A simulation in which nothing gets through, or nothing goes wrong, would hold as well.
     let (clean, failed) = (clean.into_inner(), failed.into_inner());
-    assert!(clean > SEEDS, "only {clean} ends closed cleanly");
-    assert!(failed > SEEDS / 20, "only {failed} ends met an error");
+    assert!(clean > seeds, "only {clean} ends closed cleanly");
+    assert!(failed > seeds / 20, "only {failed} ends met an error");
+}
+
+#[test]
+fn two_thousand_seeds_hold_over_blobs() {
+    hold(Carrier::Blob, 2_000);
+}
+
+#[test]
+fn four_hundred_seeds_hold_over_queues() {
+    hold(Carrier::Queue, 400);
+}
+
+#[test]
+fn four_hundred_seeds_hold_over_tables() {
+    hold(Carrier::Table, 400);
 }
 
 #[test]
 fn the_same_seed_is_the_same_run() {
-    for seed in (0..SEEDS).step_by(97) {
-        let (first, second) = (run(seed, false), run(seed, false));
-        assert_eq!(first.hash, second.hash, "seed {seed}");
-        assert_eq!(first.events, second.events, "seed {seed}");
+    for (carrier, step) in [
+        (Carrier::Blob, 97),
+        (Carrier::Queue, 331),
+        (Carrier::Table, 331),
+    ] {
+        for seed in (0..2_000).step_by(step) {
+            let [first, second] = [(); 2].map(|()| run_over(carrier, seed, false));
+            let name = carrier.name();
+            assert_eq!(first.hash, second.hash, "seed {seed} over {name}");
+            assert_eq!(first.events, second.events, "seed {seed} over {name}");
+        }
+        let hash = |seed| run_over(carrier, seed, false).hash;
+        assert_ne!(hash(1), hash(2));
     }
-    assert_ne!(run(1, false).hash, run(2, false).hash);
 }
 
 #[test]
 fn fifty_dialers_share_little_room_and_all_that_live_are_served() {
-    for seed in 0..20 {
-        let run = run_crowd(seed, false);
-        if let Some(violation) = run.violation {
-            panic!("crowd {seed}: {violation}");
+    for (carrier, seeds) in [
+        (Carrier::Blob, 20),
+        (Carrier::Queue, 6),
+        (Carrier::Table, 6),
+    ] {
+        for seed in 0..seeds {
+            let run = run_crowd(carrier, seed, false);
+            let name = format!("crowd {seed} over {}", carrier.name());
+            if let Some(violation) = run.violation {
+                panic!("{name}: {violation}");
+            }
+            // Forty live, at both ends; what the others left ends without them.
+            assert!(run.clean >= 80, "{name}: {} ends clean", run.clean);
+            assert!(run.failed > 0, "{name}: the dead went unnoticed");
         }
-        // Forty live, at both ends; what the others left ends without them.
-        assert!(run.clean >= 80, "crowd {seed}: {} ends clean", run.clean);
-        assert!(run.failed > 0, "crowd {seed}: the dead went unnoticed");
     }
 }

@@ -88,6 +88,23 @@ pub(crate) enum Verb {
     Read,
 }
 
+impl Verb {
+    pub(crate) fn name(self) -> &'static str {
+        match self {
+            Self::Append => "append",
+            Self::BlobProperties => "blob properties",
+            Self::ContainerProperties => "container properties",
+            Self::CreateContainer => "create container",
+            Self::DeleteBlob => "delete blob",
+            Self::DeleteContainer => "delete container",
+            Self::List => "list",
+            Self::Other => "?",
+            Self::PutBlob => "put blob",
+            Self::Read => "read",
+        }
+    }
+}
+
 /// What the service answers.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub(crate) struct Response {

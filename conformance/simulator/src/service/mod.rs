@@ -1,312 +1,281 @@
-//! A blob service in memory, with Azure's and the emulator's habits.
+//! A storage account in memory, one of the three services of it.
 //!
-//! Written from the service's published behaviour and from what runs against Azurite showed, not
-//! from the driver: it is the driver's other side.
+//! Written from the services' published behaviour and from what runs against Azurite showed, not
+//! from the drivers: it is the drivers' other side.
 
+pub(crate) mod blob;
 pub(crate) mod call;
-mod list;
+pub(crate) mod queue;
 pub(crate) mod sas;
-#[cfg(test)]
-mod tests;
+pub(crate) mod table;
 
-use bytes::{Bytes, BytesMut};
-use call::{Call, Response, Verb};
+use blob::Blobs;
+use bytes::Bytes;
+use call::{Call, Response};
+use queue::Queues;
 use sas::Caller;
-use std::collections::BTreeMap;
+use stillwire_core::aznet::ConnectionId;
+use stillwire_core::store::Role;
+use table::Tables;
 
-/// Blocks an append blob takes.
-const BLOCKS: u32 = 50_000;
-
-/// Which habits to show.
-#[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub(crate) enum Habit {
-    /// The real service: 416 for whatever begins at or past the end.
-    Azure,
-    /// Azurite: 206 with an empty body for a range that begins at the end.
-    Emulator,
-}
-
-/// A blob of either type.
-#[derive(Clone, Debug, Default, PartialEq, Eq)]
-pub(crate) struct Blob {
-    pub(crate) append: bool,
-    pub(crate) content: BytesMut,
-    pub(crate) blocks: u32,
-    pub(crate) metadata: BTreeMap<String, String>,
-}
-
-/// A container and whatever is in it.
-#[derive(Clone, Debug, Default)]
-pub(crate) struct Container {
-    pub(crate) creator: usize,
-    pub(crate) metadata: BTreeMap<String, String>,
-    pub(crate) blobs: BTreeMap<String, Blob>,
-}
+pub(crate) const ACCOUNT: &str = "simulated";
+pub(crate) const KEY: &[u8] = b"the simulated account's key";
 
 /// A change that was made.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub(crate) enum Effect {
-    ContainerCreated,
-    ContainerDeleted,
-    /// A blob was created, or replaced.
+    /// A container, queue or table.
+    Created,
+    Deleted,
+    /// An entry was created, or replaced; in a queue, a message that is no chunk.
     Put {
         append: bool,
     },
-    BlobDeleted,
+    /// An entry was deleted.
+    Removed,
+    /// A block of a blob.
     Appended {
         offset: u64,
     },
+    /// Chunks under their numbers: a message, or rows.
+    Stored(Vec<(u64, Bytes)>),
+    /// A session's mark was written, or its date.
+    Marked {
+        /// Seconds by which the date differs from the service's clock.
+        off: u64,
+    },
 }
 
-/// The service.
+/// Where a change was made.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub(crate) struct Change {
+    /// The container, queue or table.
+    pub(crate) place: String,
+    /// The blob, the row, or the id in a message.
+    pub(crate) entry: String,
+    pub(crate) effect: Effect,
+}
+
+/// What a request is to those who spoil it.
+pub(crate) struct Sort {
+    /// Its answer carries data.
+    pub(crate) reads: bool,
+    /// It is about a session's stream.
+    pub(crate) stream: bool,
+    /// The code of the 404 when the place is not there.
+    pub(crate) missing: &'static str,
+    /// Answers that the service does give to such a request, only not now.
+    pub(crate) absurd: &'static [(u16, &'static str)],
+    /// It makes a session's place.
+    pub(crate) creates: bool,
+    /// What it does, for the trace.
+    pub(crate) verb: &'static str,
+    /// The container, queue or table it is about.
+    pub(crate) place: String,
+}
+
+/// Whose a place is, by its name.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(crate) enum Belongs {
+    Bootstrap,
+    /// A session's; who writes there, if it is one direction only.
+    Session(ConnectionId, Option<Role>),
+    Nobody,
+}
+
+/// One of the services.
 #[derive(Debug)]
-pub(crate) struct Service {
-    pub(crate) account: String,
-    key: Vec<u8>,
-    habit: Habit,
-    /// A page of a listing holds at most so many entries, whatever was asked for.
-    page: usize,
-    pub(crate) containers: BTreeMap<String, Container>,
-}
-
-type Outcome = Result<(Response, Option<Effect>), Response>;
-
-fn fault(status: u16, code: &str) -> Outcome {
-    Err(Response::error(status, code))
+pub(crate) enum Service {
+    Blob(Blobs),
+    Queue(Queues),
+    Table(Tables),
 }
 
 impl Service {
-    pub(crate) fn new(account: &str, key: &[u8], habit: Habit, page: usize) -> Self {
-        Self {
-            account: account.to_owned(),
-            key: key.to_vec(),
-            habit,
-            page: page.max(1),
-            containers: BTreeMap::new(),
-        }
-    }
-
-    /// Serves one call of `party` at `unix_secs`.
+    /// Serves one call of `party` at `now` (µs since 1970).
     pub(crate) fn serve(
         &mut self,
         party: usize,
         caller: Caller,
         call: &Call,
-        unix_secs: u64,
-    ) -> (Response, Option<Effect>) {
-        let (response, effect) = match self.authorized(caller, call, unix_secs) {
-            Ok(()) => match self.dispatch(party, call) {
-                Ok(served) => served,
-                Err(response) => (response, None),
-            },
-            Err(response) => (response, None),
-        };
-        let mut response = response.with("x-ms-version", "2022-11-02");
-        if call.method == azure_core::http::Method::Head {
-            response.body = Bytes::new();
-        }
-        (response, effect)
-    }
-
-    fn authorized(&self, caller: Caller, call: &Call, unix_secs: u64) -> Result<(), Response> {
-        if call.query.contains_key("sig") {
-            let exists = self.blob(call).is_some();
-            sas::check(call, &self.account, &self.key, unix_secs, exists)
-                .map_err(|code| Response::error(403, code))
-        } else if caller == Caller::Owner {
-            Ok(())
-        } else {
-            Err(Response::error(403, "NoAuthenticationInformation"))
-        }
-    }
-
-    fn blob(&self, call: &Call) -> Option<&Blob> {
-        self.containers.get(&call.container)?.blobs.get(&call.blob)
-    }
-
-    fn dispatch(&mut self, party: usize, call: &Call) -> Outcome {
-        if !is_container_name(&call.container) {
-            return fault(400, "InvalidResourceName");
-        }
-        match call.verb() {
-            Verb::CreateContainer => return self.create_container(party, call),
-            Verb::Other => return fault(400, "InvalidUri"),
-            _ => {}
-        }
-        let Some(container) = self.containers.get_mut(&call.container) else {
-            return fault(404, "ContainerNotFound");
-        };
-        match call.verb() {
-            Verb::ContainerProperties => {
-                let response = Response::new(200).with("etag", "\"0x1\"");
-                return Ok((with_metadata(response, &container.metadata), None));
+        now: u64,
+    ) -> (Response, Option<Change>) {
+        match self {
+            Self::Blob(blobs) => {
+                let (response, effect) = blobs.serve(party, caller, call, now / 1_000_000);
+                let change = effect.map(|effect| Change {
+                    place: call.container.clone(),
+                    entry: call.blob.clone(),
+                    effect,
+                });
+                (response, change)
             }
-            Verb::DeleteContainer => {
-                self.containers.remove(&call.container);
-                return Ok((Response::new(202), Some(Effect::ContainerDeleted)));
-            }
-            Verb::List => return list::list(container, call, self.page).map(|r| (r, None)),
-            Verb::PutBlob => return put_blob(container, call),
-            _ => {}
-        }
-        let Some(blob) = container.blobs.get_mut(&call.blob) else {
-            return fault(404, "BlobNotFound");
-        };
-        match call.verb() {
-            Verb::Append => append(blob, call),
-            Verb::BlobProperties => {
-                let mut response = Response::new(200)
-                    .with("content-length", blob.content.len().to_string())
-                    .with("etag", format!("\"0x{:X}\"", blob.blocks));
-                if blob.append {
-                    response = response
-                        .with("x-ms-blob-type", "AppendBlob")
-                        .with("x-ms-blob-committed-block-count", blob.blocks.to_string());
-                } else {
-                    response = response.with("x-ms-blob-type", "BlockBlob");
-                }
-                Ok((with_metadata(response, &blob.metadata), None))
-            }
-            Verb::Read => read(blob, call, self.habit).map(|response| (response, None)),
-            _ => {
-                container.blobs.remove(&call.blob);
-                Ok((Response::new(202), Some(Effect::BlobDeleted)))
-            }
+            Self::Queue(queues) => queues.serve(party, caller, call, now),
+            Self::Table(tables) => tables.serve(party, caller, call, now),
         }
     }
 
-    fn create_container(&mut self, party: usize, call: &Call) -> Outcome {
-        if self.containers.contains_key(&call.container) {
-            return fault(409, "ContainerAlreadyExists");
+    pub(crate) fn sort(&self, call: &Call) -> Sort {
+        match self {
+            Self::Blob(_) => blob::sort(call),
+            Self::Queue(_) => queue::sort(call),
+            Self::Table(_) => table::sort(call),
         }
-        let container = Container {
-            creator: party,
-            metadata: metadata_of(call),
-            blobs: BTreeMap::new(),
-        };
-        self.containers.insert(call.container.clone(), container);
-        let response = Response::new(201).with("etag", "\"0x1\"");
-        Ok((response, Some(Effect::ContainerCreated)))
     }
-}
 
-/// Three to sixty-three lowercase letters, digits and single hyphens.
-fn is_container_name(name: &str) -> bool {
-    let inner = |b: u8| b.is_ascii_lowercase() || b.is_ascii_digit() || b == b'-';
-    (3..=63).contains(&name.len())
-        && name.bytes().all(inner)
-        && !name.starts_with('-')
-        && !name.ends_with('-')
-        && !name.contains("--")
-}
+    /// An error as this service writes it.
+    pub(crate) fn error(&self, status: u16, code: &str) -> Response {
+        match self {
+            // What turns a request away before the tables see it writes XML.
+            Self::Table(_) if status != 403 && status < 500 => table::error(status, code),
+            _ => Response::error(status, code),
+        }
+    }
 
-fn metadata_of(call: &Call) -> BTreeMap<String, String> {
-    let pairs = call.headers.iter();
-    pairs
-        .filter_map(|(name, value)| {
-            let name = name.strip_prefix("x-ms-meta-")?;
-            Some((name.to_owned(), value.clone()))
+    pub(crate) fn belongs(&self, place: &str) -> Belongs {
+        if matches!(place, "handshake" | "token") {
+            return Belongs::Bootstrap;
+        }
+        let session = match self {
+            Self::Blob(_) => ConnectionId::parse(place.as_bytes())
+                .ok()
+                .map(|id| (id, None)),
+            Self::Queue(_) => queue::session(place),
+            Self::Table(_) => table::session(place),
+        };
+        session.map_or(Belongs::Nobody, |(id, role)| Belongs::Session(id, role))
+    }
+
+    /// The text of message 1 that a call leaves, as anybody with the account's rights sees it.
+    pub(crate) fn message_1(&self, call: &Call) -> Option<String> {
+        match self {
+            Self::Blob(_) => call.header("x-ms-meta-payload").map(str::to_owned),
+            Self::Queue(_) => queue::text(&call.body).map(str::to_owned),
+            Self::Table(_) => table::data(call),
+        }
+    }
+
+    /// Who made a place.
+    pub(crate) fn creator(&self, place: &str) -> Option<usize> {
+        match self {
+            Self::Blob(blobs) => blobs.containers.get(place).map(|c| c.creator),
+            Self::Queue(queues) => queues.all.get(place).map(|q| q.creator),
+            Self::Table(tables) => tables.all.get(place).map(|t| t.creator),
+        }
+    }
+
+    /// The names of all places.
+    pub(crate) fn places(&self) -> Vec<String> {
+        match self {
+            Self::Blob(blobs) => blobs.containers.keys().cloned().collect(),
+            Self::Queue(queues) => queues.all.keys().cloned().collect(),
+            Self::Table(tables) => tables.all.keys().cloned().collect(),
+        }
+    }
+
+    /// Everything in a place, to see whether it changes.
+    pub(crate) fn content(&self, place: &str) -> Option<String> {
+        Some(match self {
+            Self::Blob(blobs) => format!("{:?}", blobs.containers.get(place)?.blobs),
+            Self::Queue(queues) => format!("{:?}", queues.all.get(place)?),
+            Self::Table(tables) => format!("{:?}", tables.all.get(place)?),
         })
-        .collect()
-}
+    }
 
-fn with_metadata(mut response: Response, metadata: &BTreeMap<String, String>) -> Response {
-    for (name, value) in metadata {
-        response = response.with(format!("x-ms-meta-{name}"), value);
-    }
-    response
-}
-
-fn put_blob(container: &mut Container, call: &Call) -> Outcome {
-    if call.header("if-none-match") == Some("*") && container.blobs.contains_key(&call.blob) {
-        return fault(409, "BlobAlreadyExists");
-    }
-    let append = match call.header("x-ms-blob-type") {
-        Some("AppendBlob") if call.body.is_empty() => true,
-        Some("BlockBlob") => false,
-        _ => return fault(400, "InvalidHeaderValue"),
-    };
-    let blob = Blob {
-        append,
-        content: BytesMut::from(&*call.body),
-        blocks: 0,
-        metadata: metadata_of(call),
-    };
-    container.blobs.insert(call.blob.clone(), blob);
-    let response = Response::new(201).with("etag", "\"0x0\"");
-    Ok((response, Some(Effect::Put { append })))
-}
-
-fn append(blob: &mut Blob, call: &Call) -> Outcome {
-    if !blob.append {
-        return fault(409, "InvalidBlobType");
-    }
-    if call.body.is_empty() {
-        return fault(400, "InvalidHeaderValue");
-    }
-    let large = call
-        .header("x-ms-version")
-        .is_some_and(|version| version >= "2022-11-02");
-    if call.body.len() > if large { 100 << 20 } else { 4 << 20 } {
-        return fault(413, "RequestBodyTooLarge");
-    }
-    let offset = blob.content.len() as u64;
-    if let Some(position) = call.header("x-ms-blob-condition-appendpos")
-        && position.parse() != Ok(offset)
-    {
-        return fault(412, "AppendPositionConditionNotMet");
-    }
-    if blob.blocks >= BLOCKS {
-        return fault(409, "BlockCountExceedsLimit");
-    }
-    blob.content.extend_from_slice(&call.body);
-    blob.blocks += 1;
-    let response = Response::new(201)
-        .with("x-ms-blob-append-offset", offset.to_string())
-        .with("x-ms-blob-committed-block-count", blob.blocks.to_string())
-        .with("etag", format!("\"0x{:X}\"", blob.blocks));
-    Ok((response, Some(Effect::Appended { offset })))
-}
-
-fn read(blob: &Blob, call: &Call, habit: Habit) -> Result<Response, Response> {
-    let total = blob.content.len();
-    let range = call.header("x-ms-range").or_else(|| call.header("range"));
-    let Some(range) = range else {
-        let response = Response::new(200).with("content-length", total.to_string());
-        return Ok(Response {
-            body: Bytes::copy_from_slice(&blob.content),
-            ..response
-        });
-    };
-    let parts = range.strip_prefix("bytes=").and_then(|r| r.split_once('-'));
-    let Some((Ok(start), end)) = parts.map(|(start, end)| (start.parse::<usize>(), end)) else {
-        return Err(Response::error(400, "InvalidHeaderValue"));
-    };
-    let bounded = !end.is_empty();
-    let end = if bounded {
-        match end.parse::<usize>() {
-            Ok(end) if end >= start => total.min(end.saturating_add(1)),
-            _ => return Err(Response::error(400, "InvalidHeaderValue")),
+    /// Answers that wait for their dialers.
+    pub(crate) fn tokens(&self) -> usize {
+        match self {
+            Self::Blob(blobs) => blobs.containers.get("token").map_or(0, |c| c.blobs.len()),
+            Self::Queue(queues) => queues.all.get("token").map_or(0, |q| q.messages.len()),
+            Self::Table(tables) => tables.all.get("token").map_or(0, |t| t.rows.len()),
         }
-    } else {
-        total
+    }
+
+    /// True when an entry of this name waits among the handshakes.
+    pub(crate) fn has_handshake(&self, name: &str) -> bool {
+        match self {
+            Self::Blob(blobs) => blobs
+                .containers
+                .get("handshake")
+                .is_some_and(|c| c.blobs.contains_key(name)),
+            // What was listed and is to be deleted may have come back meanwhile.
+            Self::Queue(_) => false,
+            Self::Table(tables) => tables.all.get("handshake").is_some_and(|table| {
+                let mut keys = table.rows.keys();
+                keys.any(|(_, row)| row == name)
+            }),
+        }
+    }
+}
+
+/// `2027-01-11T08:00:27Z` as `Mon, 11 Jan 2027 08:00:27 GMT`, from seconds since 1970.
+pub(crate) fn http_date(secs: u64) -> String {
+    const DAYS: [&str; 7] = ["Thu", "Fri", "Sat", "Sun", "Mon", "Tue", "Wed"];
+    const MONTHS: [&str; 12] = [
+        "Jan", "Feb", "Mar", "Apr", "May", "Jun", "Jul", "Aug", "Sep", "Oct", "Nov", "Dec",
+    ];
+    let (year, month, day) = civil(secs / 86_400);
+    let weekday = DAYS[(secs / 86_400 % 7) as usize];
+    let name = MONTHS[(month - 1) as usize];
+    let (hour, minute, second) = clock(secs);
+    format!("{weekday}, {day:02} {name} {year} {hour:02}:{minute:02}:{second:02} GMT")
+}
+
+/// Seconds since 1970 as `2027-01-11T08:00:27.0000000Z`.
+pub(crate) fn timestamp(secs: u64) -> String {
+    let (year, month, day) = civil(secs / 86_400);
+    let (hour, minute, second) = clock(secs);
+    format!("{year}-{month:02}-{day:02}T{hour:02}:{minute:02}:{second:02}.0000000Z")
+}
+
+fn clock(secs: u64) -> (u64, u64, u64) {
+    (secs / 3_600 % 24, secs / 60 % 60, secs % 60)
+}
+
+/// Year, month and day of a day since 1970, counted up one year and one month after the other.
+fn civil(mut days: u64) -> (u64, u64, u64) {
+    let leap = |year: u64| {
+        year.is_multiple_of(4) && (!year.is_multiple_of(100) || year.is_multiple_of(400))
     };
-    if start < total {
-        let last = end - 1;
-        let response = Response::new(206)
-            .with("content-range", format!("bytes {start}-{last}/{total}"))
-            .with("content-length", (end - start).to_string());
-        return Ok(Response {
-            body: Bytes::copy_from_slice(&blob.content[start..end]),
-            ..response
-        });
+    let mut year = 1970;
+    while days >= 365 + u64::from(leap(year)) {
+        days -= 365 + u64::from(leap(year));
+        year += 1;
     }
-    let at_end = start == total && !(total == 0 && bounded);
-    if habit == Habit::Emulator && at_end {
-        return Ok(Response::new(206)
-            .with("content-range", "bytes 0--1/0")
-            .with("content-length", "0"));
+    let lengths = [
+        31,
+        28 + u64::from(leap(year)),
+        31,
+        30,
+        31,
+        30,
+        31,
+        31,
+        30,
+        31,
+        30,
+        31,
+    ];
+    let mut month = 1;
+    for length in lengths {
+        if days < length {
+            break;
+        }
+        days -= length;
+        month += 1;
     }
-    let refused = Response::error(416, "InvalidRange");
-    Err(refused.with("content-range", format!("bytes */{total}")))
+    (year, month, days + 1)
+}
+
+#[cfg(test)]
+mod tests {
+    use super::{http_date, timestamp};
+
+    #[test]
+    fn dates_are_those_of_the_calendar() {
+        assert_eq!(http_date(0), "Thu, 01 Jan 1970 00:00:00 GMT");
+        assert_eq!(http_date(951_825_600), "Tue, 29 Feb 2000 12:00:00 GMT");
+        assert_eq!(http_date(1_799_654_427), "Mon, 11 Jan 2027 08:00:27 GMT");
+        assert_eq!(timestamp(1_799_654_427), "2027-01-11T08:00:27.0000000Z");
+    }
 }

@@ -1,13 +1,13 @@
-use super::call::{Call, Response};
-use super::sas::Caller;
-use super::{Effect, Habit, Service};
+use super::{Blobs, Effect, Habit};
+use crate::service::call::{Call, Response};
+use crate::service::sas::Caller;
 use azure_core::http::{Method, Request};
 use stillwire_azure::http::Url;
 
 const NOW: u64 = 1_795_249_797;
 
-fn service(habit: Habit) -> Service {
-    Service::new("acct", b"key", habit, 3)
+fn service(habit: Habit) -> Blobs {
+    Blobs::new("acct", b"key", habit, 3)
 }
 
 fn call(method: Method, target: &str, headers: &[(&'static str, &str)], body: &[u8]) -> Call {
@@ -20,14 +20,14 @@ fn call(method: Method, target: &str, headers: &[(&'static str, &str)], body: &[
     Call::of(&request, "acct").unwrap()
 }
 
-fn owner(service: &mut Service, call: &Call) -> (Response, Option<Effect>) {
+fn owner(service: &mut Blobs, call: &Call) -> (Response, Option<Effect>) {
     service.serve(1, Caller::Owner, call, NOW)
 }
 
 const APPEND: (&str, &str) = ("x-ms-blob-type", "AppendBlob");
 const NEW: (&str, &str) = ("if-none-match", "*");
 
-fn with_blob(habit: Habit, content: &[u8]) -> Service {
+fn with_blob(habit: Habit, content: &[u8]) -> Blobs {
     let mut service = service(habit);
     let made = owner(
         &mut service,
@@ -50,7 +50,7 @@ fn with_blob(habit: Habit, content: &[u8]) -> Service {
     service
 }
 
-fn range(service: &mut Service, range: &str) -> (u16, Vec<u8>) {
+fn range(service: &mut Blobs, range: &str) -> (u16, Vec<u8>) {
     let read = call(Method::Get, "box/req-0", &[("x-ms-range", range)], b"");
     let (response, _) = owner(service, &read);
     (response.status, response.body.to_vec())

@@ -1,7 +1,7 @@
 //! List Blobs: XML pages with metadata and opaque markers.
 
 use super::Container;
-use super::call::{Call, Response};
+use crate::service::call::{Call, Response};
 use base64ct::{Base64, Encoding};
 use std::fmt::Write;
 
