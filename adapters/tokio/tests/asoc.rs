@@ -5,7 +5,8 @@ use std::net::SocketAddr;
 use std::sync::{Arc, Mutex};
 use std::time::Duration;
 use stillwire_tokio::asoc::{
-    ApiKey, AuditKind, Config, Identity, Node, NodeEvent, NodeId, Options, connect, start,
+    ApiKey, AuditKind, Config, Connection, Identity, Node, NodeEvent, NodeId, Options, Profile,
+    Suite, connect, start,
 };
 use stillwire_tokio::{Class, Error};
 
@@ -75,6 +76,48 @@ async fn messages_and_streams_go_both_ways() {
     let counters = node.counters();
     let counted = counters.values().next().unwrap();
     assert_eq!(counted.received, 20_000_000 + (2 << 20) + 2);
+}
+
+/// Many large chunks both ways at once, some of them with bytes that we still hold, and all pieces
+/// kept until the end: a buffer that is used again too early would show.
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+async fn kept_pieces_of_large_streams_stay_what_they_were_in_every_profile() {
+    let hardened = [Suite::Aes256Gcm, Suite::ChaCha20Poly1305].map(Profile::Hardened);
+    for profile in [Profile::Default, hardened[0], hardened[1]] {
+        let (node, at) = listening(|options| options.config.connection.profile = profile).await;
+        let config = Config {
+            profile,
+            ..Config::default()
+        };
+        let client = connect(at, identity(2), config, None).await.unwrap();
+        let server = node.accept().await.unwrap();
+        let data = pattern(12 << 20);
+        let send = async |connection: &Connection| {
+            let mut stream = connection.open().unwrap();
+            for (index, chunk) in data.chunks(700_001).enumerate() {
+                let chunk = Bytes::copy_from_slice(chunk);
+                let held = (index % 2 == 0).then(|| chunk.clone());
+                stream.send(chunk).await.unwrap();
+                drop(held);
+            }
+            stream.finish().unwrap();
+        };
+        let receive = async |connection: &Connection| {
+            let mut stream = connection.accept().await.unwrap().unwrap();
+            let mut pieces = Vec::new();
+            while let Some(piece) = stream.chunk().await.unwrap() {
+                pieces.push(piece);
+            }
+            assert!(pieces.concat() == data);
+        };
+        tokio::join!(
+            send(&client),
+            send(&server),
+            receive(&client),
+            receive(&server)
+        );
+        client.close().await.unwrap();
+    }
 }
 
 #[tokio::test]

@@ -11,15 +11,18 @@
 //!
 //! Payloads of the default profile are not copied: [`Connection::write`] takes [`Bytes`] and hands the same bytes on in an
 //! [`Output::Transmit`] behind one that holds the header, fit for vectored writes;
-//! [`Connection::receive`] gives out slices of what it is given.
+//! [`Connection::receive`] gives out slices of what it is given. Those of the hardened profile are
+//! sealed when they are polled, in place where nobody else holds them, and read straight to where
+//! they are opened by whoever uses [`Connection::place`].
 
 use super::config::{Config, Profile, TokenCheck};
 use super::event::{ConnectionEvent, Fresh, Identity};
-use super::hardened::{self, Initiator, Keys, Proving, Responder};
+use super::hardened::{self, Initiator, Keys, Nonce, Proving, Responder};
 use super::key::ApiKey;
 use super::node_id::NodeId;
 use super::reader::{Item, Reader};
 use super::rotation::Notice;
+use super::spares::Spares;
 use super::streams::{Incoming, Outgoing};
 use super::token::Check;
 use super::wire::{Dialect, Header, kind};
@@ -34,9 +37,12 @@ use bytes::Bytes;
 mod clock;
 mod greet;
 mod judge;
+mod sealed;
 mod stream;
 #[cfg(test)]
 mod tests;
+
+pub use sealed::Place;
 
 /// Which end we are.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Hash)]
@@ -77,10 +83,21 @@ enum Body {
     Data,
     /// The token first, then handed on.
     CheckedData,
-    /// Gathered whole, opened with its header, and looked at.
+    /// Gathered whole in its place, opened with its header, and looked at.
     Sealed([u8; 14]),
     /// Read over.
     Skip,
+}
+
+/// What waits to be transmitted.
+enum Out {
+    Ready(Bytes),
+    /// Is sealed when its turn comes.
+    Open {
+        head: [u8; 14],
+        nonce: Nonce,
+        payload: Bytes,
+    },
 }
 
 /// One connection. Made when the TCP connection is there.
@@ -99,7 +116,10 @@ pub struct Connection {
     outgoing: Outgoing,
     check: Check,
     seal: Option<Box<Keys>>,
-    out: VecDeque<Bytes>,
+    /// The sealed payload that is being read, unless it is lent out.
+    place: Option<Place>,
+    spares: Spares,
+    out: VecDeque<Out>,
     queued: usize,
     events: VecDeque<ConnectionEvent>,
     started: Instant,
@@ -170,6 +190,8 @@ impl Connection {
             outgoing: Outgoing::new(first, config.max_streams),
             check: Check::new(config.token_check),
             seal: None,
+            place: None,
+            spares: Spares::default(),
             out: VecDeque::new(),
             queued: 0,
             events: VecDeque::new(),
@@ -213,6 +235,11 @@ impl Connection {
         if matches!(self.stage, Stage::Asked(_)) {
             return Err(Error::Misuse(
                 "answer the HELLO with admit or refuse before more bytes are handed in",
+            ));
+        }
+        if self.is_lent() {
+            return Err(Error::Misuse(
+                "the place of a sealed payload was lent out: give it back with placed",
             ));
         }
         self.expire_handshake(now)?;
@@ -286,11 +313,19 @@ impl Connection {
         self.identity.keys.clear();
         self.gathered = Vec::new();
         self.held = Bytes::new();
+        self.place = None;
     }
 
     fn push(&mut self, bytes: Bytes) {
         self.queued = self.queued.saturating_add(bytes.len());
-        self.out.push_back(bytes);
+        self.out.push_back(Out::Ready(bytes));
+    }
+
+    /// The next event, ahead of what waits to be transmitted: for whoever cannot transmit just now.
+    /// It also says that the output handed out before is taken care of, as a poll does.
+    pub fn poll_event(&mut self) -> Option<ConnectionEvent> {
+        self.handed = None;
+        self.events.pop_front()
     }
 
     fn send(&mut self, kind: u8, stream: u32, sequence: u32, payload: Bytes) -> Result<(), Error> {
@@ -320,25 +355,16 @@ impl Connection {
             length,
         };
         let head = header.encode(self.config.dialect)?;
-        let Some(seal) = &mut self.seal else {
-            self.push(Bytes::copy_from_slice(&head));
-            for part in parts.iter().filter(|part| !part.is_empty()) {
-                self.push(part.clone());
-            }
-            return Ok(());
-        };
-        let mut sealed = Vec::with_capacity(header.size());
-        for part in parts {
-            sealed.extend_from_slice(part);
+        if self.seal.is_some() {
+            // There is no token in the hardened profile, so there is one part.
+            let payload = parts.first().cloned().unwrap_or_default();
+            return self.send_sealed(&head, payload);
         }
-        match seal.send.seal(&head, &mut sealed) {
-            Ok(()) => {
-                self.push(Bytes::copy_from_slice(&head));
-                self.push(sealed.into());
-                Ok(())
-            }
-            Err(fault) => Err(self.fail(fault)),
+        self.push(Bytes::copy_from_slice(&head));
+        for part in parts.iter().filter(|part| !part.is_empty()) {
+            self.push(part.clone());
         }
+        Ok(())
     }
 
     fn end_of_input(&mut self) -> Result<(), Error> {
@@ -378,7 +404,7 @@ impl Machine for Connection {
 
     fn poll(&mut self, now: Instant) -> Output<ConnectionEvent> {
         self.handed = None;
-        if let Some(bytes) = self.out.pop_front() {
+        if let Some(bytes) = self.next_out() {
             self.queued = self.queued.saturating_sub(bytes.len());
             self.handed = Some(now);
             return Output::Transmit(bytes);

@@ -270,6 +270,9 @@ enum Cipher {
     ChaCha(ChaCha20Poly1305),
 }
 
+/// Says who may seal one frame, and is used up by that.
+pub(crate) struct Nonce([u8; 12]);
+
 /// Seals or opens the frames of one direction, in order. No `Debug`: it holds a key.
 pub struct Sealer {
     cipher: Cipher,
@@ -296,8 +299,8 @@ impl Sealer {
         }
     }
 
-    /// The nonce of the next frame, which is used up by this.
-    fn nonce(&mut self, plain: usize) -> Result<[u8; 12], Error> {
+    /// The nonce of the next frame of `plain` bytes, which is used up by this.
+    pub(crate) fn number(&mut self, plain: usize) -> Result<Nonce, Error> {
         let bytes = u64::try_from(plain.saturating_add(TAG)).unwrap_or(u64::MAX);
         let total = self.bytes.saturating_add(bytes);
         if total > MOST_BYTES {
@@ -316,32 +319,48 @@ impl Sealer {
         if let Some(tail) = nonce.last_chunk_mut::<8>() {
             *tail = number.to_be_bytes();
         }
-        Ok(nonce)
+        Ok(Nonce(nonce))
     }
 
     /// Seals `buf` in place and appends the tag. `header` is the frame's, 14 bytes, with the length
     /// that the sealed payload will have. Past 2^38 bytes [`Class::DataLimit`].
     pub fn seal(&mut self, header: &[u8], buf: &mut Vec<u8>) -> Result<(), Error> {
-        let nonce = self.nonce(buf.len())?;
-        let tag = match &self.cipher {
-            Cipher::Aes(key) => key.seal_in_place(&nonce, header, buf)?,
-            Cipher::ChaCha(key) => key.seal_in_place(&nonce, header, buf)?,
-        };
+        let nonce = self.number(buf.len())?;
+        let tag = self.seal_as(nonce, header, buf)?;
         buf.extend_from_slice(&tag);
         Ok(())
     }
 
+    /// Seals `buf` in place and gives the tag.
+    pub(crate) fn seal_as(
+        &self,
+        Nonce(nonce): Nonce,
+        header: &[u8],
+        buf: &mut [u8],
+    ) -> Result<[u8; TAG], Error> {
+        match &self.cipher {
+            Cipher::Aes(key) => key.seal_in_place(&nonce, header, buf),
+            Cipher::ChaCha(key) => key.seal_in_place(&nonce, header, buf),
+        }
+    }
+
     /// Opens `buf` in place and takes the tag off. Whatever does not fit is [`Class::Auth`].
     pub fn open(&mut self, header: &[u8], buf: &mut Vec<u8>) -> Result<(), Error> {
+        let plain = self.open_in_place(header, buf)?;
+        buf.truncate(plain);
+        Ok(())
+    }
+
+    /// Opens `buf`, which ends in its tag, in place, and says how much of it is plaintext.
+    pub(crate) fn open_in_place(&mut self, header: &[u8], buf: &mut [u8]) -> Result<usize, Error> {
         let plain = buf.len().checked_sub(TAG).ok_or_else(Error::auth)?;
-        let nonce = self.nonce(plain)?;
+        let Nonce(nonce) = self.number(plain)?;
         let (body, tag) = buf.split_at_mut_checked(plain).ok_or_else(Error::auth)?;
         let tag: &[u8; TAG] = (&*tag).try_into().map_err(|_| Error::auth())?;
         match &self.cipher {
             Cipher::Aes(key) => key.open_in_place(&nonce, header, body, tag)?,
             Cipher::ChaCha(key) => key.open_in_place(&nonce, header, body, tag)?,
         }
-        buf.truncate(plain);
-        Ok(())
+        Ok(plain)
     }
 }

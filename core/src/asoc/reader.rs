@@ -38,6 +38,19 @@ impl Reader {
         self.have > 0 || self.body.is_some()
     }
 
+    /// Whether a header has come whose payload is not complete.
+    pub(crate) const fn is_in_body(&self) -> bool {
+        self.body.is_some()
+    }
+
+    /// Counts payload that did not come through here; gives its frame and how much is still to come.
+    pub(crate) fn read_past(&mut self, bytes: usize) -> Option<(Header, usize)> {
+        let (header, left) = self.body?;
+        let rest = left.saturating_sub(bytes);
+        self.body = (rest > 0).then_some((header, rest));
+        Some((header, rest))
+    }
+
     /// The next item of `input`; [`None`] when that is used up.
     pub(crate) fn next(&mut self, input: &mut Bytes) -> Result<Option<Item>, Error> {
         if let Some((header, left)) = self.body {

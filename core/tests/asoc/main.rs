@@ -3,4 +3,5 @@
 
 mod attacks;
 mod hardened;
+mod sealed;
 mod world;

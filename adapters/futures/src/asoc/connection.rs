@@ -129,13 +129,13 @@ impl Connection {
     pub async fn flush(&self) -> Result<(), Error> {
         poll_fn(|cx| {
             let mut state = self.shared.lock();
-            if state.machine.queued() == 0 && state.unsent == 0 {
+            if state.is_flushed() {
                 return Poll::Ready(Ok(()));
             }
             if let Some(error) = state.why() {
                 return Poll::Ready(Err(error));
             }
-            state.waiting.register(cx);
+            state.writers.register(cx);
             Poll::Pending
         })
         .await

@@ -13,21 +13,22 @@ use std::pin::Pin;
 use std::sync::Arc;
 use std::task::{Context, Poll};
 use std::time::Duration;
-use stillwire_core::asoc::{ConnectionEvent, Verdict};
+use stillwire_core::asoc::{ConnectionEvent, Place, Spares, Verdict};
 use stillwire_core::store::{Failure, FailureKind};
 use stillwire_core::{Error, Input, Instant, Machine, Output, Streamed, Timer};
 
-/// Bytes asked of the socket at once.
-const READ: usize = 256 << 10;
-
-/// A buffer with less room than this is replaced.
-const WORTH_READING: usize = 32 << 10;
+/// Bytes asked of the socket at once: by a connection that is quiet, and at the most.
+const READ: [usize; 2] = [4 << 10, 256 << 10];
 
 /// Slices of one vectored write.
 const SLICES: usize = 32;
 
-/// Reads and writes before others may run.
-const BUDGET: u32 = 16;
+/// Bytes that are taken from the machine ahead of the socket: what is sealed goes out while it is
+/// still in the processor's cache.
+const AHEAD: usize = 1 << 20;
+
+/// Reads and writes before others may run, and the bytes of them.
+const BUDGET: (u32, usize) = (16, 1 << 20);
 
 /// Who judges a connection's events.
 pub(super) trait Judge: Send {
@@ -47,7 +48,14 @@ pub(super) struct Driver {
     socket: Box<dyn Socket>,
     send_timeout: Duration,
     batch: VecDeque<Bytes>,
+    /// Where the next bytes are read to, unless the machine has a place for them.
     buffer: BytesMut,
+    place: Option<Place>,
+    /// How much the next buffer holds.
+    reading: usize,
+    spares: Spares,
+    /// Bytes moved since others could run.
+    moved: usize,
     /// Since when the socket has taken nothing though there was something.
     stalled: Option<Instant>,
     timer: Option<(Instant, BoxFuture<'static, ()>)>,
@@ -74,6 +82,10 @@ impl Driver {
             send_timeout,
             batch: VecDeque::new(),
             buffer: BytesMut::new(),
+            place: None,
+            reading: READ[0],
+            spares: Spares::default(),
+            moved: 0,
             stalled: None,
             timer: None,
             paused: false,
@@ -87,8 +99,15 @@ impl Driver {
         if state.machine.deadline().is_some_and(|at| at <= now) {
             // An error comes as an event as well.
             let _ = state.machine.handle(now, Input::Time);
+            self.rest();
         }
         loop {
+            while let Some(event) = state.machine.poll_event() {
+                self.event(state, now, event);
+            }
+            if state.unsent >= AHEAD {
+                return state.machine.deadline();
+            }
             match state.machine.poll(now) {
                 Output::Transmit(bytes) => {
                     state.unsent += bytes.len();
@@ -145,14 +164,63 @@ impl Driver {
         }
     }
 
-    fn poll_read(&mut self, cx: &mut Context<'_>) -> Poll<io::Result<Bytes>> {
-        if self.buffer.len() < WORTH_READING {
-            self.buffer = BytesMut::zeroed(READ);
+    /// Reads once, and hands over what came. True when something has.
+    fn read(&mut self, cx: &mut Context<'_>, now: Instant) -> bool {
+        if let Some(mut place) = self.place.take() {
+            let read = Pin::new(&mut self.socket).poll_read(cx, place.room());
+            let Some(n) = self.came(now, read) else {
+                self.place = Some(place);
+                return self.ended;
+            };
+            // What is wrong with it ends the connection and comes as an event.
+            let _ = self.shared.lock().machine.placed(now, place, n);
+            return true;
         }
-        match Pin::new(&mut self.socket).poll_read(cx, &mut self.buffer) {
-            Poll::Ready(Ok(n)) => Poll::Ready(Ok(self.buffer.split_to(n).freeze())),
-            Poll::Ready(Err(error)) => Poll::Ready(Err(error)),
-            Poll::Pending => Poll::Pending,
+        if self.buffer.is_empty() {
+            self.buffer = self.spares.take(self.reading);
+        }
+        let read = Pin::new(&mut self.socket).poll_read(cx, &mut self.buffer);
+        let Some(n) = self.came(now, read) else {
+            return self.ended;
+        };
+        if n >= self.buffer.len() {
+            self.reading = (self.reading * 4).min(READ[1]);
+        }
+        let bytes = if n < self.buffer.len() / 4 {
+            // Few bytes hold no large buffer.
+            Bytes::copy_from_slice(self.buffer.get(..n).unwrap_or_default())
+        } else {
+            let whole = std::mem::take(&mut self.buffer).freeze();
+            self.spares.keep(&whole);
+            whole.slice(..n)
+        };
+        let _ = self.shared.lock().machine.receive(now, bytes);
+        true
+    }
+
+    /// What a read gave, unless it was nothing, the end or an error.
+    fn came(&mut self, now: Instant, read: Poll<io::Result<usize>>) -> Option<usize> {
+        match read {
+            Poll::Pending => return None,
+            Poll::Ready(Ok(0)) => {
+                self.ended = true;
+                let _ = self.shared.lock().machine.handle(now, Input::End);
+            }
+            Poll::Ready(Ok(n)) => {
+                self.moved += n;
+                return Some(n);
+            }
+            Poll::Ready(Err(error)) => self.broken(now, &error),
+        }
+        None
+    }
+
+    /// A quiet connection holds no memory for what it once moved.
+    fn rest(&mut self) {
+        self.spares.rest();
+        if self.moved == 0 {
+            self.buffer = BytesMut::new();
+            self.reading = READ[0];
         }
     }
 
@@ -177,7 +245,8 @@ impl Driver {
             self.timer = None;
             return false;
         };
-        if self.timer.as_ref().is_none_or(|(set, _)| *set != at) {
+        // One that fires early is set again: cheaper than to move it with every read.
+        if self.timer.as_ref().is_none_or(|(set, _)| at < *set) {
             self.timer = Some((at, self.runtime.sleep(at.since(now))));
         }
         let fired = self
@@ -204,6 +273,9 @@ impl Driver {
                 self.paused = full;
                 state.machine.pause(now, full);
             }
+            if self.place.is_none() {
+                self.place = state.machine.place();
+            }
             (
                 deadline,
                 !self.ended && !full && state.machine.wants_bytes(),
@@ -215,12 +287,12 @@ impl Driver {
             match self.poll_write(cx) {
                 Poll::Ready(Ok(n)) if n > 0 => {
                     self.written(n);
+                    self.moved += n;
                     if let Some(judge) = &self.judge {
                         judge.sent(n);
                     }
                     let mut state = shared.lock();
-                    state.unsent = state.unsent.saturating_sub(n);
-                    state.waiting.wake();
+                    state.sent(n);
                     self.stalled = None;
                     again = true;
                 }
@@ -243,23 +315,7 @@ impl Driver {
             return Poll::Ready(false);
         }
         if reading {
-            match self.poll_read(cx) {
-                Poll::Ready(Ok(bytes)) => {
-                    let mut state = shared.lock();
-                    let _ = if bytes.is_empty() {
-                        self.ended = true;
-                        state.machine.handle(now, Input::End)
-                    } else {
-                        state.machine.receive(now, bytes)
-                    };
-                    again = true;
-                }
-                Poll::Ready(Err(error)) => {
-                    self.broken(now, &error);
-                    again = true;
-                }
-                Poll::Pending => {}
-            }
+            again |= self.read(cx, now);
         }
         let stall = self.stalled.map(|since| since.after(self.send_timeout));
         let next = [deadline, stall].into_iter().flatten().min();
@@ -277,7 +333,11 @@ impl Future for Driver {
 
     fn poll(self: Pin<&mut Self>, cx: &mut Context<'_>) -> Poll<()> {
         let this = self.get_mut();
-        for _ in 0..BUDGET {
+        this.moved = 0;
+        for _ in 0..BUDGET.0 {
+            if this.moved >= BUDGET.1 {
+                break;
+            }
             if this.closing {
                 // A socket that does not close in good order, or in time, is closed by being dropped.
                 let closed = Pin::new(&mut this.socket).poll_close(cx).is_ready();

@@ -63,8 +63,12 @@ pub(super) struct State {
     pub(super) given: bool,
     /// How it ended.
     pub(super) over: Option<Result<(), Error>>,
-    /// Who waits for a stream, for room, for the handshake or for the end.
+    /// Who waits for a stream, for the handshake or for the end.
     pub(super) waiting: Waiting,
+    /// Who waits for room, or until everything has gone out.
+    pub(super) writers: Waiting,
+    /// Bytes that may be queued when nothing is.
+    send_buffer: usize,
     pub(super) driver: Waiting,
 }
 
@@ -77,8 +81,11 @@ pub(super) struct Shared {
 
 impl Shared {
     pub(super) fn new(machine: Machine, receive_buffer: usize) -> Self {
+        let send_buffer = machine.room() + machine.queued();
         Self {
             state: Mutex::new(State {
+                send_buffer,
+                writers: Waiting::default(),
                 machine,
                 established: None,
                 incoming: BTreeMap::new(),
@@ -153,6 +160,7 @@ impl State {
     pub(super) fn end(&mut self, how: Result<(), Error>) {
         self.over.get_or_insert(how);
         self.waiting.wake();
+        self.writers.wake();
         self.driver.wake();
         for incoming in self.incoming.values_mut() {
             incoming.reader.wake();
@@ -168,9 +176,29 @@ impl State {
         }
     }
 
-    /// Bytes that may be queued now.
-    pub(super) fn room(&self) -> usize {
-        self.machine.room().saturating_sub(self.unsent)
+    /// Bytes that may be queued now, of `wanted` ones. Half a buffer is waited for rather than that
+    /// frames become small.
+    pub(super) fn room(&self, wanted: usize) -> usize {
+        let room = self.machine.room().saturating_sub(self.unsent);
+        if room >= wanted.min(self.send_buffer / 2) {
+            room.min(wanted)
+        } else {
+            0
+        }
+    }
+
+    /// Whether the socket has taken everything.
+    pub(super) fn is_flushed(&self) -> bool {
+        self.unsent == 0 && self.machine.queued() == 0
+    }
+
+    /// The socket has taken bytes. Who waits for room is woken when there is much of it.
+    pub(super) fn sent(&mut self, bytes: usize) {
+        self.unsent = self.unsent.saturating_sub(bytes);
+        let half = self.send_buffer / 2;
+        if self.is_flushed() || self.room(half) >= half {
+            self.writers.wake();
+        }
     }
 
     /// Bytes were read: the driver may read on.

@@ -44,12 +44,12 @@ impl SendStream {
         if let Some(error) = state.why() {
             return Poll::Ready(Err(error));
         }
-        if state.room() == 0 {
-            state.waiting.register(cx);
+        let room = state.room(data.len());
+        if room == 0 {
+            state.writers.register(cx);
             return Poll::Pending;
         }
-        let room = state.room();
-        let part = data.slice(..data.len().min(room));
+        let part = data.slice(..room);
         let taken = state.machine.write(self.id, &part);
         state.driver.wake();
         Poll::Ready(match taken {
@@ -90,8 +90,8 @@ impl AsyncWrite for SendStream {
         }
         let this = self.get_mut();
         // Room first, so that nothing is copied only to wait.
-        let room = this.shared.lock().room();
-        let part = buf.get(..buf.len().min(room.max(1))).unwrap_or(buf);
+        let room = this.shared.lock().room(buf.len());
+        let part = buf.get(..room.max(1)).unwrap_or(buf);
         let data = Bytes::copy_from_slice(part);
         this.poll_send(cx, &data).map_err(io_error)
     }
@@ -101,8 +101,8 @@ impl AsyncWrite for SendStream {
         if let Some(error) = state.why() {
             return Poll::Ready(Err(io_error(error)));
         }
-        if state.machine.queued() > 0 || state.unsent > 0 {
-            state.waiting.register(cx);
+        if !state.is_flushed() {
+            state.writers.register(cx);
             return Poll::Pending;
         }
         Poll::Ready(Ok(()))

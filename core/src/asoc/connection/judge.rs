@@ -9,7 +9,6 @@ use crate::asoc::rotation::Notice;
 use crate::asoc::wire::{self, Dialect, Header, kind};
 use crate::error::{Class, Error};
 use crate::time::Instant;
-use alloc::vec::Vec;
 use bytes::Bytes;
 
 /// The longest notice that is understood; the rest of a longer one is read over.
@@ -86,7 +85,7 @@ impl Connection {
             *to = *from;
         }
         // The peer has proven who it is, and the length is within the limit.
-        self.gathered = Vec::with_capacity(length);
+        self.make_place(length);
         Ok(Body::Sealed(head))
     }
 
@@ -165,7 +164,9 @@ impl Connection {
                 }
             }
             Body::Sealed(head) => {
-                self.gather(&mut bytes, usize::MAX);
+                if let Some(place) = &mut self.place {
+                    place.put(&bytes);
+                }
                 if rest > 0 {
                     return Ok(());
                 }
@@ -194,25 +195,6 @@ impl Connection {
         self.gathered.extend_from_slice(&taken);
     }
 
-    /// A sealed payload is complete.
-    fn unseal(&mut self, header: &Header, head: &[u8]) -> Result<(), Error> {
-        let mut payload = core::mem::take(&mut self.gathered);
-        if let Some(keys) = &mut self.seal {
-            keys.receive.open(head, &mut payload)?;
-        }
-        match header.kind {
-            kind::DATA => self.events.push_back(ConnectionEvent::Data {
-                stream: header.stream,
-                bytes: payload.into(),
-                rest: 0,
-            }),
-            kind::END => self.ended(header.stream),
-            kind::CONTROL => self.noticed(&payload),
-            _ => {}
-        }
-        Ok(())
-    }
-
     /// A gathered payload is complete.
     fn complete(&mut self, now: Instant, header: &Header) -> Result<(), Error> {
         match (&self.stage, header.kind) {
@@ -226,11 +208,11 @@ impl Connection {
         Ok(())
     }
 
-    fn ended(&mut self, stream: u32) {
+    pub(super) fn ended(&mut self, stream: u32) {
         self.events.push_back(ConnectionEvent::End { stream });
     }
 
-    fn noticed(&mut self, payload: &[u8]) {
+    pub(super) fn noticed(&mut self, payload: &[u8]) {
         match Notice::decode(payload) {
             Some(Notice::Announce { key, activation }) => {
                 self.events
