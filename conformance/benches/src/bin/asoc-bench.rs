@@ -1,10 +1,15 @@
 //! ASoc over loopback: a stream beside a bare TCP copy, handshakes, idle connections.
 //!
 //! ```text
-//! asoc-bench stream [--bytes N]        one line of JSON for each kind
-//! asoc-bench handshakes [--count N]
+//! asoc-bench stream [--bytes N] [--rounds N]   one line of JSON for each kind and round
+//! asoc-bench handshakes [--count N] [--rounds N]
 //! asoc-bench idle [--count N]          the other ends are in a process of their own
+//! asoc-bench idle-bare [--count N]
 //! ```
+//!
+//! The bare copy runs in the same process on the same runtime, one task for each end, and writes
+//! and reads in pieces of the same size. Kinds take turns, so that a slow moment of the machine
+//! does not hit one of them alone.
 
 use serde_json::{Value, json};
 use std::error::Error;
@@ -32,14 +37,26 @@ fn main() -> Result<(), Problem> {
         .enable_all()
         .build()?;
     match arguments.first().map(String::as_str) {
-        Some("stream") => runtime.block_on(streams(option("--bytes", 1 << 30)?)),
-        Some("handshakes") => runtime.block_on(handshakes(option("--count", 2_000)?)),
-        Some("idle") => runtime.block_on(idle(option("--count", 10_000)?)),
-        Some("hold") => {
-            let port = u16::try_from(option("--port", 0)?)?;
-            runtime.block_on(hold(port, option("--count", 0)?))
+        Some("stream") => {
+            let (bytes, rounds) = (option("--bytes", 1 << 30)?, option("--rounds", 5)?);
+            runtime.block_on(streams(bytes, rounds))
         }
-        _ => Err("asoc-bench stream|handshakes|idle".into()),
+        Some("handshakes") => {
+            let (count, rounds) = (option("--count", 1_000)?, option("--rounds", 5)?);
+            runtime.block_on(handshakes(count, rounds))
+        }
+        Some("idle") => runtime.block_on(idle(option("--count", 10_000)?)),
+        Some("idle-bare") => runtime.block_on(idle_bare(option("--count", 10_000)?)),
+        Some(verb @ ("hold" | "hold-bare")) => {
+            let port = u16::try_from(option("--port", 0)?)?;
+            let count = option("--count", 0)?;
+            if verb == "hold" {
+                runtime.block_on(hold(port, count))
+            } else {
+                runtime.block_on(hold_bare(port, count))
+            }
+        }
+        _ => Err("asoc-bench stream|handshakes|idle|idle-bare".into()),
     }
 }
 
@@ -84,26 +101,24 @@ fn say(kind: &str, fields: Value) {
     println!("{line}");
 }
 
-async fn streams(bytes: u64) -> Result<(), Problem> {
+async fn streams(bytes: u64, rounds: u64) -> Result<(), Problem> {
     let hardened = |suite| Profile::Hardened(suite);
-    // The first run warms the machine up and is not told.
+    // The first runs warm the machine up and are not told.
     bare(bytes / 4).await?;
-    for round in 0..3 {
-        let rate = |time: Duration| bytes as f64 / time.as_secs_f64() / f64::from(1 << 20);
-        let told = |kind: &str, time| {
-            say(
-                kind,
-                json!({ "round": round, "mib_per_second": rate(time) }),
-            );
+    asoc(bytes / 4, Profile::Default).await?;
+    for round in 0..rounds {
+        let told = |kind: &str, bytes: u64, time: Duration| {
+            let rate = bytes as f64 / time.as_secs_f64() / f64::from(1 << 20);
+            say(kind, json!({ "round": round, "mib_per_second": rate }));
         };
-        told("bare TCP", bare(bytes).await?);
-        told("default", asoc(bytes, Profile::Default).await?);
-        told(
-            "hardened AES-256-GCM",
-            asoc(bytes, hardened(Suite::Aes256Gcm)).await?,
-        );
-        let chacha = asoc(bytes, hardened(Suite::ChaCha20Poly1305)).await?;
-        told("hardened ChaCha20-Poly1305", chacha);
+        told("bare TCP", bytes, bare(bytes).await?);
+        told("default", bytes, asoc(bytes, Profile::Default).await?);
+        let aes = asoc(bytes, hardened(Suite::Aes256Gcm)).await?;
+        told("hardened AES-256-GCM", bytes, aes);
+        // The slow one, and nobody's target: a quarter is enough.
+        let few = bytes / 4;
+        let chacha = asoc(few, hardened(Suite::ChaCha20Poly1305)).await?;
+        told("hardened ChaCha20-Poly1305", few, chacha);
     }
     Ok(())
 }
@@ -164,23 +179,40 @@ async fn asoc(bytes: u64, profile: Profile) -> Result<Duration, Problem> {
         .ok_or_else(|| "bytes are missing".into())
 }
 
-async fn handshakes(count: u64) -> Result<(), Problem> {
+/// One connection after another, each dropped once its handshake is done.
+async fn handshakes(count: u64, rounds: u64) -> Result<(), Problem> {
+    let listener = TcpListener::bind(("127.0.0.1", 0)).await?;
+    let bare = listener.local_addr()?;
+    tokio::spawn(async move { while listener.accept().await.is_ok() {} });
+    let mut nodes = Vec::new();
     for (kind, profile) in [
         ("default", Profile::Default),
         ("hardened", Profile::Hardened(Suite::Aes256Gcm)),
     ] {
         let (node, at) = listening(profile).await?;
-        let accepting = tokio::spawn(async move { while node.accept().await.is_some() {} });
+        tokio::spawn(async move { while node.accept().await.is_some() {} });
+        nodes.push((kind, profile, at));
+    }
+    for round in 0..rounds {
+        let told = |kind: &str, start: Instant| {
+            let rate = count as f64 / start.elapsed().as_secs_f64();
+            say(
+                kind,
+                json!({ "round": round, "connections_per_second": rate }),
+            );
+        };
         let start = Instant::now();
         for _ in 0..count {
-            drop(connect(at, identity()?, config(profile), None).await?);
+            drop(TcpStream::connect(bare).await?);
         }
-        let time = start.elapsed().as_secs_f64();
-        say(
-            kind,
-            json!({ "handshakes_per_second": count as f64 / time }),
-        );
-        accepting.abort();
+        told("bare TCP", start);
+        for (kind, profile, at) in &nodes {
+            let start = Instant::now();
+            for _ in 0..count {
+                drop(connect(*at, identity()?, config(*profile), None).await?);
+            }
+            told(kind, start);
+        }
     }
     Ok(())
 }
@@ -193,36 +225,67 @@ fn resident() -> Result<u64, Problem> {
     Ok(number.ok_or("there is no VmRSS")?.parse()?)
 }
 
+/// Dials `count` times from a process of its own, and holds them until its standard input ends.
+fn holder(verb: &str, at: SocketAddr, count: u64) -> Result<std::process::Child, Problem> {
+    let (port, count) = (at.port().to_string(), count.to_string());
+    let mut holder = std::process::Command::new(std::env::current_exe()?);
+    holder.args([verb, "--port", &port, "--count", &count]);
+    Ok(holder.stdin(std::process::Stdio::piped()).spawn()?)
+}
+
+fn told_idle(kind: &str, open: usize, before: u64) -> Result<(), Problem> {
+    let after = resident()?;
+    let each = after.saturating_sub(before) as f64 / open as f64;
+    let total = after / 1024;
+    say(
+        kind,
+        json!({ "connections": open, "resident_mib": total, "kib_each": each }),
+    );
+    Ok(())
+}
+
+/// Connections on which nothing is said, all in this process.
 async fn idle(count: u64) -> Result<(), Problem> {
     let (node, at) = listening(Profile::Default).await?;
     let before = resident()?;
-    let mut holder = std::process::Command::new(std::env::current_exe()?)
-        .args([
-            "hold",
-            "--port",
-            &at.port().to_string(),
-            "--count",
-            &count.to_string(),
-        ])
-        .stdin(std::process::Stdio::piped())
-        .spawn()?;
+    let mut other = holder("hold", at, count)?;
     let mut held = Vec::new();
     while (held.len() as u64) < count {
         held.push(node.accept().await.ok_or("the node stopped")?);
     }
     tokio::time::sleep(Duration::from_secs(1)).await;
-    let after = resident()?;
     let open = held.iter().filter(|held| held.peer().is_some()).count();
-    say(
-        "idle",
-        json!({
-            "connections": open,
-            "resident_mib": after / 1024,
-            "kib_each": (after - before) as f64 / count as f64,
-        }),
-    );
-    drop(holder.stdin.take());
-    holder.wait()?;
+    told_idle("idle default", open, before)?;
+    drop(other.stdin.take());
+    other.wait()?;
+    Ok(())
+}
+
+/// The same with bare TCP, a task for each that reads.
+async fn idle_bare(count: u64) -> Result<(), Problem> {
+    let listener = TcpListener::bind(("127.0.0.1", 0)).await?;
+    let before = resident()?;
+    let mut other = holder("hold-bare", listener.local_addr()?, count)?;
+    let mut tasks = tokio::task::JoinSet::new();
+    while (tasks.len() as u64) < count {
+        let (mut socket, _) = listener.accept().await?;
+        tasks.spawn(async move { socket.read_u8().await });
+    }
+    tokio::time::sleep(Duration::from_secs(1)).await;
+    told_idle("idle bare TCP", tasks.len(), before)?;
+    drop(other.stdin.take());
+    other.wait()?;
+    Ok(())
+}
+
+async fn hold_bare(port: u16, count: u64) -> Result<(), Problem> {
+    let mut held = Vec::new();
+    for _ in 0..count {
+        held.push(TcpStream::connect(("127.0.0.1", port)).await?);
+    }
+    let mut rest = Vec::new();
+    tokio::io::stdin().read_to_end(&mut rest).await?;
+    drop(held);
     Ok(())
 }
 
