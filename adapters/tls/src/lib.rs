@@ -4,26 +4,28 @@
 //! Certificates are verified by default, and there is no switch to turn that off. With mutual TLS
 //! a node's certificate names its UUID in a subject alternative name, the URI
 //! `urn:uuid:01234567-89ab-…`; a peer whose HELLO says another UUID is refused. One node is shut out
-//! by a revocation list. [`Authority`] is a small authority for a cluster.
+//! by a revocation list, which can be changed while connections are up ([`Tls::reload`]). [`Authority`] is a small authority for a cluster.
 
 #[cfg(feature = "ca")]
 mod authority;
+mod current;
+mod live;
 
 #[cfg(feature = "ca")]
 pub use authority::{Authority, Credential};
 
-use futures_rustls::{TlsAcceptor, TlsConnector};
+use current::{Current, Parts};
 use futures_util::future::BoxFuture;
-use rustls::client::WebPkiServerVerifier;
-use rustls::crypto::{CryptoProvider, aws_lc_rs};
+use live::{Live, Peer, Watched, revoked};
+use rustls::RootCertStore;
+use rustls::crypto::aws_lc_rs;
 use rustls::pki_types::pem::PemObject;
 use rustls::pki_types::{CertificateDer, CertificateRevocationListDer, PrivateKeyDer, ServerName};
-use rustls::server::WebPkiClientVerifier;
-use rustls::{ClientConfig, RootCertStore, ServerConfig};
+use rustls::sign::CertifiedKey;
 use std::fmt;
 use std::io;
 use std::net::SocketAddr;
-use std::sync::Arc;
+use std::sync::{Arc, PoisonError, RwLock};
 use stillwire_core::asoc::NodeId;
 use stillwire_futures::asoc::{Socket, Wrap, Wrapped};
 
@@ -64,12 +66,15 @@ pub struct Settings {
     pub server_name: Option<String>,
 }
 
-/// TLS in both directions; hand it to a node or a dial as its [`Wrap`].
+/// TLS in both directions; hand it to a node or a dial as its [`Wrap`]. Clones are the same one.
 #[derive(Clone)]
-pub struct Tls {
-    connector: TlsConnector,
-    acceptor: Option<TlsAcceptor>,
+pub struct Tls(Arc<Inner>);
+
+struct Inner {
+    parts: Parts,
     server_name: Option<ServerName<'static>>,
+    current: RwLock<Arc<Current>>,
+    live: Live,
 }
 
 impl Tls {
@@ -86,19 +91,69 @@ impl Tls {
         let server_name = name
             .transpose()
             .map_err(|error| Error::new("the server's name is none", error))?;
-        let acceptor = match &identity {
-            Some((chain, key)) => {
-                let pair = (chain.clone(), key.clone_key());
-                let config = server(&provider, &roots, &revoked, pair, settings.mutual)?;
-                Some(Arc::new(config).into())
-            }
-            None => None,
+        let own = identity.map(|(chain, key)| CertifiedKey::from_der(chain, key, &provider));
+        let own = own
+            .transpose()
+            .map_err(|error| Error::new("our certificate and key cannot be used", error))?;
+        let parts = Parts {
+            provider,
+            roots,
+            identity: own.map(Arc::new),
+            mutual: settings.mutual,
         };
-        let config = client(&provider, &roots, revoked, identity)?;
-        Ok(Self {
-            connector: Arc::new(config).into(),
-            acceptor,
+        let current = Arc::new(Current::new(&parts, revoked)?);
+        Ok(Self(Arc::new(Inner {
+            parts,
             server_name,
+            current: RwLock::new(current),
+            live: Live::default(),
+        })))
+    }
+
+    /// Takes new lists of revoked certificates, as PEM, in place of the old ones. Connections that
+    /// are up with a peer that they name are cut off; says how many. Others go on.
+    ///
+    /// # Errors
+    /// PEM without a list; then nothing has changed.
+    pub fn reload(&self, revoked: &[u8]) -> Result<usize, Error> {
+        let lists = lists(revoked)?;
+        if lists.is_empty() {
+            return Err(Error("there is no revocation list in the PEM".into()));
+        }
+        let current = Arc::new(Current::new(&self.0.parts, lists)?);
+        *self
+            .0
+            .current
+            .write()
+            .unwrap_or_else(PoisonError::into_inner) = Arc::clone(&current);
+        Ok(self.0.live.cut(|peer| current.names(peer)))
+    }
+}
+
+impl Inner {
+    fn current(&self) -> Arc<Current> {
+        Arc::clone(&self.current.read().unwrap_or_else(PoisonError::into_inner))
+    }
+
+    /// A connection that `current` has verified, with whomever is at its other end.
+    fn watched<S: Socket + 'static>(
+        &self,
+        current: &Arc<Current>,
+        socket: S,
+        chain: Option<Vec<CertificateDer<'static>>>,
+        name: Option<ServerName<'static>>,
+    ) -> io::Result<Wrapped> {
+        let peer = named(chain.as_deref());
+        let chain = chain.unwrap_or_default();
+        let line = self.live.add(Peer { chain, name });
+        // There may be a new list since: it was not verified under that, and not cut off by it.
+        let now = self.current();
+        if !Arc::ptr_eq(current, &now) && now.names(line.peer()) {
+            return Err(revoked());
+        }
+        Ok(Wrapped {
+            socket: Box::new(Watched { socket, line }),
+            peer,
         })
     }
 }
@@ -147,58 +202,6 @@ fn identity(pem: &[u8]) -> Result<Identity, Error> {
     Ok((chain, key))
 }
 
-fn server(
-    provider: &Arc<CryptoProvider>,
-    roots: &Arc<RootCertStore>,
-    revoked: &[CertificateRevocationListDer<'static>],
-    (chain, key): Identity,
-    mutual: bool,
-) -> Result<ServerConfig, Error> {
-    let wrong = |error: &dyn fmt::Display| Error::new("TLS cannot be set up for listening", error);
-    let config = ServerConfig::builder_with_provider(Arc::clone(provider))
-        .with_safe_default_protocol_versions()
-        .map_err(|error| wrong(&error))?;
-    let config = if mutual {
-        let verifier =
-            WebPkiClientVerifier::builder_with_provider(Arc::clone(roots), Arc::clone(provider))
-                .with_crls(revoked.iter().cloned())
-                .only_check_end_entity_revocation()
-                .build()
-                .map_err(|error| wrong(&error))?;
-        config.with_client_cert_verifier(verifier)
-    } else {
-        config.with_no_client_auth()
-    };
-    config
-        .with_single_cert(chain, key)
-        .map_err(|error| wrong(&error))
-}
-
-fn client(
-    provider: &Arc<CryptoProvider>,
-    roots: &Arc<RootCertStore>,
-    revoked: Vec<CertificateRevocationListDer<'static>>,
-    identity: Option<Identity>,
-) -> Result<ClientConfig, Error> {
-    let wrong = |error: &dyn fmt::Display| Error::new("TLS cannot be set up for dialing", error);
-    let verifier =
-        WebPkiServerVerifier::builder_with_provider(Arc::clone(roots), Arc::clone(provider))
-            .with_crls(revoked)
-            .only_check_end_entity_revocation()
-            .build()
-            .map_err(|error| wrong(&error))?;
-    let config = ClientConfig::builder_with_provider(Arc::clone(provider))
-        .with_safe_default_protocol_versions()
-        .map_err(|error| wrong(&error))?
-        .with_webpki_verifier(verifier);
-    match identity {
-        Some((chain, key)) => config
-            .with_client_auth_cert(chain, key)
-            .map_err(|error| wrong(&error)),
-        None => Ok(config.with_no_client_auth()),
-    }
-}
-
 /// The UUID in a verified certificate, if it has one.
 fn named(certificates: Option<&[CertificateDer<'_>]>) -> Option<NodeId> {
     let certificate = webpki::EndEntityCert::try_from(certificates?.first()?).ok()?;
@@ -212,32 +215,32 @@ impl Wrap for Tls {
         socket: Box<dyn Socket>,
         to: SocketAddr,
     ) -> BoxFuture<'static, io::Result<Wrapped>> {
-        let name = self.server_name.clone();
+        let inner = Arc::clone(&self.0);
+        let name = inner.server_name.clone();
         let name = name.unwrap_or_else(|| ServerName::IpAddress(to.ip().into()));
-        let connecting = self.connector.connect(name, socket);
+        let current = inner.current();
+        let connecting = current.connector.connect(name.clone(), socket);
         Box::pin(async move {
             let socket = connecting.await?;
-            let peer = named(socket.get_ref().1.peer_certificates());
-            Ok(Wrapped {
-                socket: Box::new(socket),
-                peer,
-            })
+            let chain = socket.get_ref().1.peer_certificates();
+            let chain = chain.map(<[CertificateDer<'_>]>::to_vec);
+            inner.watched(&current, socket, chain, Some(name))
         })
     }
 
     fn server(&self, socket: Box<dyn Socket>) -> BoxFuture<'static, io::Result<Wrapped>> {
-        let Some(acceptor) = &self.acceptor else {
+        let inner = Arc::clone(&self.0);
+        let current = inner.current();
+        let Some(acceptor) = &current.acceptor else {
             let missing = io::Error::other("a node that listens with TLS needs a certificate");
             return Box::pin(std::future::ready(Err(missing)));
         };
         let accepting = acceptor.accept(socket);
         Box::pin(async move {
             let socket = accepting.await?;
-            let peer = named(socket.get_ref().1.peer_certificates());
-            Ok(Wrapped {
-                socket: Box::new(socket),
-                peer,
-            })
+            let chain = socket.get_ref().1.peer_certificates();
+            let chain = chain.map(<[CertificateDer<'_>]>::to_vec);
+            inner.watched(&current, socket, chain, None)
         })
     }
 }
@@ -245,7 +248,7 @@ impl Wrap for Tls {
 impl fmt::Debug for Tls {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         f.debug_struct("Tls")
-            .field("listens", &self.acceptor.is_some())
+            .field("listens", &self.0.parts.identity.is_some())
             .finish_non_exhaustive()
     }
 }

@@ -140,6 +140,78 @@ async fn one_node_is_shut_out_by_a_revocation_list() {
 }
 
 #[tokio::test]
+async fn a_new_list_cuts_off_whom_it_names_and_nobody_else() {
+    let cluster = Cluster::new();
+    let (server, bad, good) = (cluster.node(1), cluster.node(2), cluster.node(3));
+    let tls = Tls::new(&cluster.settings(Some(&server), None)).unwrap();
+    let mut options = Options::new(id(1), key());
+    options.listen = Some(SocketAddr::from(([127, 0, 0, 1], 0)));
+    options.wrap = Some(Arc::new(tls.clone()));
+    let node = start(options).await.unwrap();
+    let at = node.local_addr().unwrap();
+    let serial_of_bad = bad.serial.clone();
+    let (bad, good) = (
+        cluster.settings(Some(&bad), None),
+        cluster.settings(Some(&good), None),
+    );
+    let shut_out = dial(at, 2, &bad).await.unwrap();
+    let theirs = node.accept().await.unwrap();
+    let stays = dial(at, 3, &good).await.unwrap();
+    let ours = node.accept().await.unwrap();
+    let serial = |n| {
+        cluster
+            .authority
+            .issue(id(n), &["x".into()], 1)
+            .unwrap()
+            .serial
+    };
+    let revoke = |serials: &[Vec<u8>], number| cluster.authority.revoke(serials, number).unwrap();
+    // What is no list changes nothing; a list of others cuts nobody off.
+    for nothing in [&b""[..], b"nonsense"] {
+        assert!(tls.reload(nothing).is_err());
+    }
+    let strangers = revoke(&[serial(9)], 1);
+    assert_eq!(tls.reload(strangers.as_bytes()).unwrap(), 0);
+    let list = revoke(&[serial_of_bad], 2);
+    assert_eq!(tls.reload(list.as_bytes()).unwrap(), 1);
+    let why = theirs.closed().await.unwrap_err();
+    assert!(why.to_string().contains("revoked"), "{why}");
+    // The other end is told nothing: its connection is over.
+    let _ = shut_out.closed().await;
+    let refused = dial(at, 2, &bad).await.unwrap_err();
+    assert!(is_tls(&refused), "{refused}");
+    stays
+        .send_message(Bytes::from_static(b"still here"))
+        .await
+        .unwrap();
+    let heard = ours.receive_message(100).await.unwrap().unwrap();
+    assert_eq!(heard, b"still here");
+    dial(at, 3, &good).await.unwrap();
+}
+
+#[tokio::test]
+async fn a_dialer_cuts_off_a_server_that_a_new_list_names() {
+    let cluster = Cluster::new();
+    let (server, client) = (cluster.node(1), cluster.node(2));
+    let (_node, at, _) = listening(&cluster.settings(Some(&server), None)).await;
+    let tls = Tls::new(&cluster.settings(Some(&client), None)).unwrap();
+    let identity = Identity {
+        node: id(2),
+        keys: vec![key()],
+        community: String::new(),
+    };
+    let dialed = connect(at, identity, Config::default(), Some(Arc::new(tls.clone())));
+    let dialed = dialed.await.unwrap();
+    let list = cluster
+        .authority
+        .revoke(std::slice::from_ref(&server.serial), 1)
+        .unwrap();
+    assert_eq!(tls.reload(list.as_bytes()).unwrap(), 1);
+    let why = dialed.closed().await.unwrap_err();
+    assert!(why.to_string().contains("revoked"), "{why}");
+}
+
+#[tokio::test]
 async fn a_revoked_server_is_not_talked_to() {
     let cluster = Cluster::new();
     let (server, client) = (cluster.node(1), cluster.node(2));

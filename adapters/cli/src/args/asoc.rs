@@ -72,7 +72,8 @@ pub struct AsocTls {
     /// The certificates of the authorities that peers must come from, as PEM
     #[arg(long, value_name = "F", value_hint = ValueHint::FilePath, requires = "tls")]
     pub ca: Option<PathBuf>,
-    /// The authorities' lists of revoked certificates, as PEM
+    /// The authorities' lists of revoked certificates, as PEM; who listens reads them again when
+    /// they change
     #[arg(long, value_name = "F", value_hint = ValueHint::FilePath, requires = "tls")]
     pub crl: Option<PathBuf>,
     /// The name in the server's certificate, if not the address that is dialed
@@ -150,6 +151,10 @@ The configuration is TOML; every key may be left out:
   allowed = [\"…\"]                 # UUIDs that may connect
   hardened = false
   key_file = \"cluster.key\"
+  tls = true                      # with ca, and cert to listen; crl, server_name as in listen
+  cert = \"UUID.pem\"
+  ca = \"ca.pem\"
+  crl = \"crl.pem\"                 # read again when it changes
 
 Example:
   stillwire asoc node --config node.toml >> audit.jsonl")]

@@ -20,7 +20,7 @@ pub(super) async fn run(verb: &AsocDial, run: &Run) -> Result<(), Fault> {
         keys: vec![key(&options.key, run)?],
         community: options.community.clone(),
     };
-    let tls = tls(&options.tls, false)?;
+    let tls = tls(&options.tls, false)?.map(|secured| secured.wrap());
     let work = async {
         let to = resolve(&verb.address).await?;
         let connection = connect(to, identity, config(options), tls)

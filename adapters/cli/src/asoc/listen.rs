@@ -1,6 +1,6 @@
 //! `stillwire asoc listen ADDR`
 
-use super::{config, fault, key, node_id, resolve, warn_open};
+use super::{Secured, config, fault, key, node_id, resolve, warn_open};
 use crate::args::asoc::AsocListen;
 use crate::exit::{Code, Fault};
 use crate::relay::is_gone;
@@ -42,7 +42,8 @@ pub(super) async fn run(verb: &AsocListen, run: &Run) -> Result<(), Fault> {
         community: identity.community.clone(),
         ..options.config
     };
-    options.wrap = super::tls(&identity.tls, true)?;
+    let secured = super::tls(&identity.tls, true)?;
+    options.wrap = secured.as_ref().map(Secured::wrap);
     options.listen = Some(resolve(&verb.address).await?);
     let out = run.out;
     options.audit = Some(Arc::new(move |event| {
@@ -58,6 +59,9 @@ pub(super) async fn run(verb: &AsocListen, run: &Run) -> Result<(), Fault> {
         out.event(&json, &human);
     }));
     let node = start(options).await.map_err(|error| fault(&error))?;
+    if let Some(secured) = secured {
+        secured.watch(run);
+    }
     if !identity.hardened && !identity.tls.tls {
         warn_open(run);
     }

@@ -6,6 +6,7 @@ mod discover;
 mod keygen;
 mod listen;
 mod node;
+mod revoked;
 
 use crate::args::asoc::{AsocIdentity, AsocTls, AsocVerb, Cipher};
 use crate::exit::{Code, Fault};
@@ -79,8 +80,27 @@ fn config(identity: &AsocIdentity) -> Config {
     }
 }
 
+/// TLS, and the file that may shut a peer out while we run.
+struct Secured {
+    tls: Tls,
+    list: Option<revoked::List>,
+}
+
+impl Secured {
+    fn wrap(&self) -> Arc<dyn Wrap> {
+        Arc::new(self.tls.clone())
+    }
+
+    /// Looks after the revocation list from now on.
+    fn watch(self, run: &Run) {
+        if let Some(list) = self.list {
+            tokio::spawn(list.watch(self.tls, run.out));
+        }
+    }
+}
+
 /// TLS, if it was asked for. Whoever listens needs a certificate, and asks for one.
-fn tls(options: &AsocTls, listens: bool) -> Result<Option<Arc<dyn Wrap>>, Fault> {
+fn tls(options: &AsocTls, listens: bool) -> Result<Option<Secured>, Fault> {
     if !options.tls {
         return Ok(None);
     }
@@ -96,6 +116,8 @@ fn tls(options: &AsocTls, listens: bool) -> Result<Option<Arc<dyn Wrap>>, Fault>
     };
     let identity = options.cert.as_deref().map(crate::key::from_file);
     let identity = identity.transpose()?;
+    let list = options.crl.as_deref().map(revoked::List::read);
+    let (list, revoked) = list.transpose()?.unzip();
     let settings = Settings {
         identity: identity.map(|pem| pem.as_bytes().to_vec()),
         authorities: options
@@ -104,12 +126,12 @@ fn tls(options: &AsocTls, listens: bool) -> Result<Option<Arc<dyn Wrap>>, Fault>
             .map(read)
             .transpose()?
             .unwrap_or_default(),
-        revoked: options.crl.as_ref().map(read).transpose()?,
+        revoked,
         mutual: true,
         server_name: options.server_name.clone(),
     };
     let tls = Tls::new(&settings).map_err(|error| Fault::new(Code::Usage, error.to_string()))?;
-    Ok(Some(Arc::new(tls)))
+    Ok(Some(Secured { tls, list }))
 }
 
 /// Says once that frames of the default profile are open.

@@ -1,7 +1,7 @@
 //! `stillwire asoc node --config F`
 
-use super::{audit, fault, key, node_id, resolve, warn_open};
-use crate::args::asoc::AsocNode;
+use super::{Secured, audit, fault, key, node_id, resolve, tls, warn_open};
+use crate::args::asoc::{AsocNode, AsocTls};
 use crate::exit::{Code, Fault};
 use crate::key::KeyOptions;
 use crate::run::Run;
@@ -28,6 +28,38 @@ struct File {
     hardened: bool,
     #[serde(rename = "key_file")]
     key: Option<PathBuf>,
+    tls: bool,
+    cert: Option<PathBuf>,
+    ca: Option<PathBuf>,
+    crl: Option<PathBuf>,
+    server_name: Option<String>,
+}
+
+impl File {
+    /// TLS as the options of the other verbs say it.
+    fn tls(&self) -> Result<AsocTls, Fault> {
+        let tls = AsocTls {
+            tls: self.tls,
+            cert: self.cert.clone(),
+            ca: self.ca.clone(),
+            crl: self.crl.clone(),
+            server_name: self.server_name.clone(),
+        };
+        let idle = !tls.tls
+            && (tls.cert.is_some()
+                || tls.ca.is_some()
+                || tls.crl.is_some()
+                || tls.server_name.is_some());
+        if idle {
+            let what = "cert, ca, crl and server_name are of no use without tls = true";
+            return Err(Fault::new(Code::Usage, what));
+        }
+        if tls.tls && tls.ca.is_none() {
+            let what = "tls = true needs ca, the certificates of the authorities";
+            return Err(Fault::new(Code::Usage, what));
+        }
+        Ok(tls)
+    }
 }
 
 pub(super) async fn run(verb: &AsocNode, run: &Run) -> Result<(), Fault> {
@@ -38,11 +70,16 @@ pub(super) async fn run(verb: &AsocNode, run: &Run) -> Result<(), Fault> {
         let what = format!("{path:?} is no configuration: {}", error.message());
         Fault::new(Code::Usage, what).with_hint("stillwire asoc node --help shows all keys")
     })?;
-    let options = options(file, verb, run).await?;
-    if options.config.connection.profile == Profile::Default {
+    let secured = tls(&file.tls()?, file.listen.is_some())?;
+    let mut options = options(file, verb, run).await?;
+    options.wrap = secured.as_ref().map(Secured::wrap);
+    if options.config.connection.profile == Profile::Default && secured.is_none() {
         warn_open(run);
     }
     let node = start(options).await.map_err(|error| fault(&error))?;
+    if let Some(secured) = secured {
+        secured.watch(run);
+    }
     run.out.event(
         &json!({
             "event": "started",

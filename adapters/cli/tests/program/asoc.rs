@@ -244,6 +244,129 @@ fn with_tls_both_ends_show_certificates_and_one_node_is_shut_out() {
     stop(running);
 }
 
+/// An authority, certificates of nodes 1 to 3, and the configuration of each.
+#[cfg(unix)]
+struct Pki {
+    place: tempfile::TempDir,
+}
+
+#[cfg(unix)]
+impl Pki {
+    fn new() -> Self {
+        let made = Self {
+            place: tempfile::tempdir().unwrap(),
+        };
+        let pki = made.file("pki");
+        Self::ca(&["init", &pki]);
+        for n in 1..=4 {
+            Self::ca(&[
+                "issue",
+                &pki,
+                "--uuid",
+                &Self::uuid(n),
+                "--name",
+                "127.0.0.1",
+            ]);
+        }
+        // A list must be there from the beginning: of somebody who plays no part.
+        made.revoke(4);
+        made
+    }
+
+    fn uuid(n: u8) -> String {
+        format!("0000000{n}-0000-4000-8000-000000000000")
+    }
+
+    fn file(&self, name: &str) -> String {
+        self.place.path().join(name).to_str().unwrap().to_owned()
+    }
+
+    fn ca(arguments: &[&str]) {
+        let mut command = stillwire(["asoc", "ca"]);
+        command.args(arguments);
+        run(command, Input::Nothing).expect(0);
+    }
+
+    fn revoke(&self, n: u8) {
+        Self::ca(&["revoke", &self.file("pki"), &Self::uuid(n)]);
+    }
+
+    /// Node `n` with TLS and these lines more.
+    fn node(&self, n: u8, more: &str) -> Running {
+        let uuid = Self::uuid(n);
+        let pki = self.file("pki");
+        let text = format!(
+            "uuid = \"{uuid}\"\ntls = true\nca = \"{pki}/ca.pem\"\n\
+             cert = \"{pki}/{uuid}.pem\"\ncrl = \"{pki}/crl.pem\"\n{more}\n"
+        );
+        let config = self.file(&format!("node{n}.toml"));
+        std::fs::write(&config, text).unwrap();
+        start(asoc(&["node", "--config", &config], KEY), Input::Nothing)
+    }
+}
+
+#[cfg(unix)]
+#[test]
+fn a_running_node_reads_the_revocation_list_again_and_shuts_one_node_out() {
+    let pki = Pki::new();
+    let node = pki.node(1, "listen = \"127.0.0.1:0\"");
+    node.wait_to_hear("listens on ");
+    let told = node.told();
+    let at = told.split("listens on ").nth(1).unwrap();
+    let at = at.split_whitespace().next().unwrap().to_owned();
+    let peers = format!("static_peers = [\"{at}\"]");
+    let (good, bad) = (pki.node(2, &peers), pki.node(3, &peers));
+    good.wait_to_hear("connected with");
+    bad.wait_to_hear("connected with");
+    pki.revoke(3);
+    // Its connection is up, and is cut off; the other one's stays.
+    node.wait_to_hear("connections closed: 1");
+    bad.wait_to_hear("is over");
+    let dial = |n: u8| {
+        let (uuid, pki) = (Pki::uuid(n), pki.file("pki"));
+        let (own, root) = (format!("{pki}/{uuid}.pem"), format!("{pki}/ca.pem"));
+        let arguments = ["dial", &at, "--tls", "--cert", &own, "--ca", &root];
+        let mut command = asoc(&arguments, KEY);
+        command.args(["--uuid", &uuid, "--no-answer"]);
+        run(command, Input::Bytes(b"still here".to_vec()))
+    };
+    dial(2).expect(0);
+    let refused = dial(3);
+    assert!(matches!(refused.code, Some(3 | 4)), "{}", refused.stderr);
+    assert!(!good.told().contains("is over"), "{}", good.told());
+    // A list that cannot be used leaves the last one standing, and is said aloud once.
+    let list = pki.file("pki/crl.pem");
+    std::fs::write(&list, "no list\n").unwrap();
+    node.wait_to_hear("the revocation list read before still holds");
+    let refused = dial(3);
+    assert!(matches!(refused.code, Some(3 | 4)), "{}", refused.stderr);
+    pki.revoke(2);
+    good.wait_to_hear("is over");
+    for running in [good, bad, node] {
+        stop(running);
+    }
+}
+
+#[test]
+fn tls_of_a_node_is_configured_whole_or_not_at_all() {
+    let place = tempfile::tempdir().unwrap();
+    let config = place.path().join("node.toml");
+    for (text, word) in [
+        ("tls = true", "needs ca"),
+        ("ca = \"ca.pem\"", "without tls"),
+        (
+            "tls = true\nca = \"ca.pem\"\nlisten = \"127.0.0.1:0\"",
+            "cert",
+        ),
+    ] {
+        std::fs::write(&config, text).unwrap();
+        let mut node = asoc(&["node", "--config"], KEY);
+        node.arg(&config);
+        let done = run(node, Input::Nothing).expect(2);
+        assert!(done.stderr.contains(word), "{text}: {}", done.stderr);
+    }
+}
+
 /// The real node, run by our small program.
 struct Python(std::process::Child);
 

@@ -235,6 +235,12 @@ impl Driver {
         self.ended = true;
         self.batch.clear();
         state.unsent = 0;
+        // Between streams a connection that breaks off has ended well enough, unless it was taken
+        // from us.
+        let taken = error.kind() == io::ErrorKind::PermissionDenied;
+        if taken {
+            state.end(Err(Error::Store(failure.clone())));
+        }
         let _ = state.machine.handle(now, Input::End);
         self.drain(&mut state, now);
         state.end(Err(Error::Store(failure)));
