@@ -111,6 +111,7 @@ pub struct Gate {
     limits: Limits,
     callers: Ledger<IpAddr, Caller>,
     senders: Ledger<IpAddr, Rate>,
+    refused: Ledger<IpAddr, Rate>,
     nodes: Ledger<NodeId, Rate>,
 }
 
@@ -120,6 +121,7 @@ impl Gate {
         Self {
             callers: Ledger::new(limits.tracked),
             senders: Ledger::new(limits.tracked),
+            refused: Ledger::new(limits.tracked),
             nodes: Ledger::new(limits.tracked),
             limits,
         }
@@ -194,6 +196,16 @@ impl Gate {
             rate.0.is_empty()
         });
         rate.take(most, SECOND, now)
+    }
+
+    /// Whether it is news that a datagram from an address is one too many: once a second. Nobody
+    /// has to prove anything to send a million of them.
+    pub fn is_news(&mut self, now: Instant, from: IpAddr) -> bool {
+        let told = self.refused.of(block(from), |told| {
+            told.expire(SECOND, now);
+            told.0.is_empty()
+        });
+        told.take(1, SECOND, now)
     }
 
     /// A discovery message of a node is authentic. False when it is one too many.

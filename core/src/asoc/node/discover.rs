@@ -20,7 +20,9 @@ impl Node {
                 Class::Limit,
                 "too many discovery messages from this address within a second",
             );
-            self.report(now, AuditKind::of(&fault), None, Some(from));
+            if self.gate.is_news(now, from) {
+                self.report(now, AuditKind::of(&fault), None, Some(from));
+            }
             return Err(fault);
         }
         let keys = self.ring.keys();

@@ -186,6 +186,22 @@ fn one_message_a_second_of_a_node_and_ten_of_an_address() {
 }
 
 #[test]
+fn a_flood_of_datagrams_drowns_no_other_event() {
+    let mut node = node(1, config());
+    for _ in 0..10_000 {
+        assert!(node.datagram(ms(0), ip(66), b"flood").is_err());
+    }
+    let wrong = ApiKey::new(b"not the key of this cluster").unwrap();
+    knock(&mut node, ms(1), at(2, 1), &hello(2, 1, &wrong));
+    node.datagram(ms(1_000), ip(66), b"flood").unwrap_err();
+    let kinds = kinds(&drain(&mut node, ms(1_000)).0);
+    // Ten of a second are looked at.
+    let mut expected = vec!["failure"; 10];
+    expected.extend(["limited", "failure", "failure"]);
+    assert_eq!(kinds, expected);
+}
+
+#[test]
 fn trap_06_a_message_from_another_address_moves_nobody_before_it_is_dialed() {
     let mut node = node(1, config());
     let mut other = super::node(2, config());
