@@ -72,7 +72,7 @@ impl Ground {
 macro_rules! grid {
     ($adapters:tt x $stores:tt) => {
         $crate::grid! { @adapters $adapters $stores [
-            connect echo half_close large many_small slow_reader cancel drop_delivers peer_crash
+            connect echo half_close large many_small slow_reader cancel cancel_at_pending drop_delivers peer_crash
             expired_sas listener_stop
         ] }
     };

@@ -1,6 +1,6 @@
 //! The adapters of async runtimes, which differ in how a thread waits for a future.
 
-use super::{Adapter, End, Identity, Listener, Reading, Writing};
+use super::{Adapter, End, Identity, Listener, Reading, Writing, to_pending};
 use crate::Place;
 use azure_core::http::HttpClient;
 use futures_util::future::BoxFuture;
@@ -109,6 +109,14 @@ macro_rules! adapter {
                 ) -> Option<io::Result<usize>> {
                     block_on(within(limit, self.0.read(buffer)))
                 }
+
+                fn read_to_pending(
+                    &mut self,
+                    k: u32,
+                    buffer: &mut [u8],
+                ) -> Option<io::Result<usize>> {
+                    block_on(to_pending(k, self.0.read(buffer)))
+                }
             }
 
             impl Writing for Writes {
@@ -138,6 +146,18 @@ macro_rules! adapter {
 
                 fn closed(&mut self) -> Result<(), Error> {
                     block_on(self.0.closed())
+                }
+
+                fn write_to_pending(&mut self, k: u32, data: &[u8]) -> Option<io::Result<usize>> {
+                    block_on(to_pending(k, self.0.write(data)))
+                }
+
+                fn flush_to_pending(&mut self, k: u32) -> Option<io::Result<()>> {
+                    block_on(to_pending(k, self.0.flush()))
+                }
+
+                fn close_to_pending(&mut self, k: u32) -> Option<io::Result<()>> {
+                    block_on(to_pending(k, self.0.close_write()))
                 }
             }
         }

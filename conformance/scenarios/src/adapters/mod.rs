@@ -8,8 +8,11 @@ pub use asynchronous::{async_std, smol, tokio};
 use crate::Place;
 use azure_core::http::HttpClient;
 use futures_util::future::BoxFuture;
+use std::future::{Future, poll_fn};
 use std::io;
+use std::pin::pin;
 use std::sync::Arc;
+use std::task::Poll;
 use std::time::Duration;
 use stillwire_futures::{Config, ConnectionId, Error, Outcome, Role, Runtime, Stats, Ticket};
 
@@ -84,6 +87,12 @@ pub trait Reading: Send {
 
     /// Reads, and gives up after `limit`: the future is dropped, or the time-out comes.
     fn read_within(&mut self, limit: Duration, buffer: &mut [u8]) -> Option<io::Result<usize>>;
+
+    /// Reads; the future is dropped when it is pending for the `k`-th time. Without futures it is
+    /// never given up.
+    fn read_to_pending(&mut self, _k: u32, buffer: &mut [u8]) -> Option<io::Result<usize>> {
+        Some(self.read(buffer))
+    }
 }
 
 /// The writing half, through the runtime's own trait.
@@ -105,6 +114,40 @@ pub trait Writing: Send {
 
     /// Waits for the end, and says how it was.
     fn closed(&mut self) -> Result<(), Error>;
+
+    /// Writes what fits, as [`Reading::read_to_pending`] reads.
+    fn write_to_pending(&mut self, _k: u32, data: &[u8]) -> Option<io::Result<usize>> {
+        Some(self.write_all(data).map(|()| data.len()))
+    }
+
+    /// Flushes likewise.
+    fn flush_to_pending(&mut self, _k: u32) -> Option<io::Result<()>> {
+        Some(self.flush())
+    }
+
+    /// Ends our direction likewise.
+    fn close_to_pending(&mut self, _k: u32) -> Option<io::Result<()>> {
+        Some(self.close_write())
+    }
+}
+
+/// Polls to the end, letting others run in between, or drops the future when it is pending for the
+/// `k`-th time. No timer decides.
+async fn to_pending<F: Future>(k: u32, future: F) -> Option<F::Output> {
+    let mut future = pin!(future);
+    let mut seen = 0;
+    poll_fn(|cx| match future.as_mut().poll(cx) {
+        Poll::Ready(output) => Poll::Ready(Some(output)),
+        Poll::Pending => {
+            seen += 1;
+            if seen >= k {
+                return Poll::Ready(None);
+            }
+            cx.waker().wake_by_ref();
+            Poll::Pending
+        }
+    })
+    .await
 }
 
 impl End {

@@ -6,4 +6,4 @@ mod moving;
 
 pub use crash::{child, peer_crash};
 pub use ending::{drop_delivers, expired_sas, half_close, listener_stop};
-pub use moving::{cancel, connect, echo, large, many_small, slow_reader};
+pub use moving::{cancel, cancel_at_pending, connect, echo, large, many_small, slow_reader};

@@ -141,3 +141,69 @@ pub fn cancel(ground: &Ground, place: &Place) {
     assert_same(&got, &data);
     writing.join().expect("the writer");
 }
+
+/// Every call is dropped when it is pending for the k-th time, for every k, and called again:
+/// nothing is lost and nothing is doubled.
+pub fn cancel_at_pending(ground: &Ground, place: &Place) {
+    let small = Config {
+        // The carrier's largest chunk is the least there is.
+        send_buffer: 0,
+        receive_buffer: 1 << 20,
+        ..config()
+    };
+    let mut dropped = 0;
+    for k in 1..=6 {
+        let (listener, dialed, mut accepted) = ground.pair(place, small.clone());
+        let data = pattern(u64::from(k), ground.store.many / 4);
+        let copy = data.clone();
+        let mut write = dialed.write;
+        let writing = thread::spawn(move || {
+            let (mut rest, mut dropped) = (&copy[..], 0);
+            while !rest.is_empty() {
+                // What a write was given when it was dropped must not matter to the next one.
+                let most = rest.len().min(700_000 + dropped % 1_000);
+                match write.write_to_pending(k, &rest[..most]) {
+                    Some(n) => rest = &rest[n.expect("writing")..],
+                    None => dropped += 1,
+                }
+                thread::yield_now();
+            }
+            while write
+                .flush_to_pending(k)
+                .map(|done| done.expect("flushing"))
+                .is_none()
+            {
+                dropped += 1;
+                thread::yield_now();
+            }
+            while write
+                .close_to_pending(k)
+                .map(|done| done.expect("ending"))
+                .is_none()
+            {
+                dropped += 1;
+                thread::yield_now();
+            }
+            (write, dropped)
+        });
+        let (mut got, mut buffer) = (Vec::new(), vec![0; 100_000]);
+        loop {
+            match accepted.read.read_to_pending(k, &mut buffer) {
+                None => {
+                    dropped += 1;
+                    thread::yield_now();
+                }
+                Some(Ok(0)) => break,
+                Some(n) => got.extend_from_slice(&buffer[..n.expect("reading")]),
+            }
+        }
+        assert_same(&got, &data);
+        let (mut write, times) = writing.join().expect("the writer");
+        dropped += times;
+        accepted.write.close_write().expect("ending");
+        write.closed().expect("closed");
+        listener.stop().expect("stopping");
+    }
+    let futures = ground.adapter.name() != "blocking";
+    assert_eq!(dropped > 0, futures, "{dropped} calls were dropped");
+}
