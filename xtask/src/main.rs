@@ -11,6 +11,7 @@ mod mutants;
 mod peer;
 mod process;
 mod python;
+mod scale;
 mod steps;
 mod summary;
 mod ziti;
@@ -26,6 +27,7 @@ usage: cargo xtask COMMAND
                           Go to Go and Stillwire to Stillwire on the same work, as a table
   bench asoc              ASoc beside a bare TCP copy, handshakes, idle connections
   bench ziti              libsodium and Stillwire on messages of 64 KiB
+  bench scale             1,000 connections through one listener, 100,000 idle machines
   mutants [--only NAME]... [--seeds N]
                           known-bad variants of the core, each to be caught by the simulator
 ";
@@ -43,6 +45,7 @@ fn main() -> ExitCode {
         ["bench", "aznet", rest @ ..] => bench::aznet(rest),
         ["bench", "asoc"] => asoc::bench(),
         ["bench", "ziti"] => ziti::bench(),
+        ["bench", "scale"] => scale::bench(),
         ["mutants", rest @ ..] => mutants::run(rest),
         ["help" | "--help" | "-h"] => {
             print!("{USAGE}");

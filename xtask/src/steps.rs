@@ -78,7 +78,7 @@ const STEPS: &[(&str, &str, Run)] = &[
     }),
     (
         "simulator",
-        "two machines, a faulty store, 2,000 seeds",
+        "two machines, a faulty store, 2,800 seeds over blobs, queues and tables",
         |_| tests_of(&|target| target.package == "stillwire-simulator", &[]),
     ),
     (
