@@ -95,5 +95,7 @@ mod time;
 pub mod ziti;
 
 pub use error::{Class, Error, Timer};
-pub use machine::{Channel, Input, Machine, Messages, Output, Read, Received, Streamed};
+pub use machine::{
+    Channel, Datagrammed, Input, Machine, Messages, Output, Read, Received, Streamed,
+};
 pub use time::{Instant, UnixTime};

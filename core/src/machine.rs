@@ -121,6 +121,23 @@ pub trait Streamed: Machine {
     fn has_sent_all(&self) -> bool;
 }
 
+/// A machine whose carrier is datagrams, which may be lost, doubled, late and forged: it takes
+/// [`Input::Datagram`], and each [`Output::Transmit`] is one.
+pub trait Datagrammed: Messages {
+    /// True once something authentic came: the peer is who it must be.
+    fn is_established(&self) -> bool;
+
+    /// Ends our direction after everything sent so far. Receiving goes on.
+    fn close(&mut self, now: Instant) -> Result<(), Error>;
+
+    /// True when the machine has nothing left to do, cleanly or not. Messages that were received
+    /// may still wait to be taken out.
+    fn is_finished(&self) -> bool;
+
+    /// The error that ended the session, if one did.
+    fn error(&self) -> Option<&Error>;
+}
+
 /// A machine that carries an ordered byte stream in both directions.
 pub trait Channel: Machine {
     /// Takes what fits of `data` and says how much that was; 0 means full: wait for room.

@@ -1,6 +1,7 @@
 //! ASoc on async-std: sockets for [`stillwire_futures::asoc`].
 
 use crate::AsyncStdRuntime;
+use crate::tcp::Tcp;
 use async_std::net::{TcpListener, TcpStream, UdpSocket};
 use std::future::Future;
 use std::io;
@@ -24,7 +25,7 @@ pub struct AsyncStdNet;
 
 fn boxed(socket: TcpStream) -> io::Result<Box<dyn Socket>> {
     socket.set_nodelay(true)?;
-    Ok(Box::new(socket))
+    Ok(Box::new(Tcp(socket)))
 }
 
 struct Listening(TcpListener);
@@ -42,7 +43,7 @@ impl Acceptor for Listening {
     }
 }
 
-struct Udp(UdpSocket);
+pub(crate) struct Udp(pub(crate) UdpSocket);
 
 impl Datagrams for Udp {
     fn send_to<'a>(&'a self, datagram: &'a [u8], to: SocketAddr) -> BoxFuture<'a, io::Result<()>> {

@@ -45,9 +45,12 @@
 //! `stillwire-smol`.
 
 pub mod asoc;
+pub mod datagram;
 #[cfg(feature = "azure")]
 mod http;
 mod runtime;
+pub mod secure;
+mod tcp;
 
 #[cfg(feature = "azure")]
 pub use http::http_client;

@@ -195,7 +195,7 @@ impl Connection {
     }
 }
 
-fn checked(limit: Option<Duration>) -> io::Result<Option<Duration>> {
+pub(crate) fn checked(limit: Option<Duration>) -> io::Result<Option<Duration>> {
     if limit.is_some_and(|limit| limit.is_zero()) {
         let detail = "a time-out is not zero: None waits for ever";
         return Err(io::Error::new(io::ErrorKind::InvalidInput, detail));
@@ -203,7 +203,7 @@ fn checked(limit: Option<Duration>) -> io::Result<Option<Duration>> {
     Ok(limit)
 }
 
-fn given_up() -> io::Error {
+pub(crate) fn given_up() -> io::Error {
     io::Error::new(io::ErrorKind::TimedOut, "nothing within the time-out")
 }
 

@@ -41,13 +41,19 @@
 pub mod asoc;
 mod bell;
 mod connection;
+mod datagram;
 #[cfg(feature = "azure")]
 mod http;
+mod secure;
 mod threads;
 
 pub use connection::Connection;
+pub use datagram::{DatagramSession, OverDatagrams};
 #[cfg(feature = "azure")]
 pub use http::http_client;
+pub use secure::{
+    MessageReceiver, MessageSender, Secure, SecureReader, SecureStream, SecureWriter,
+};
 pub use stillwire_core::store::{Failure, FailureKind};
 pub use stillwire_futures::{
     AddressError, Class, Config, ConnectionId, Driver, Error, ListenerMonitor, ListenerStats,

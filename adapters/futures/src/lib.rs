@@ -15,6 +15,7 @@
 //! | who performs a machine's requests | [`Carrier`], [`Perform`] |
 //! | the world | [`Platform`], [`Runtime`] |
 //! | protocols that ride a byte stream | [`secure`] |
+//! | protocols that ride datagrams | [`datagram`] |
 #![cfg_attr(
     not(feature = "azure"),
     allow(
@@ -30,6 +31,7 @@ mod azure;
 mod carrier;
 mod connection;
 mod count;
+pub mod datagram;
 mod dialer;
 mod driver;
 mod listener;

@@ -42,7 +42,7 @@ impl Acceptor for Listening {
     }
 }
 
-struct Udp(UdpSocket);
+pub(crate) struct Udp(pub(crate) UdpSocket);
 
 impl Datagrams for Udp {
     fn send_to<'a>(&'a self, datagram: &'a [u8], to: SocketAddr) -> BoxFuture<'a, io::Result<()>> {

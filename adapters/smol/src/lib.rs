@@ -41,9 +41,11 @@
 //! Tasks run on smol's global executor, which has one thread unless `SMOL_THREADS` says more.
 
 pub mod asoc;
+pub mod datagram;
 #[cfg(feature = "azure")]
 mod http;
 mod runtime;
+pub mod secure;
 
 #[cfg(feature = "azure")]
 pub use http::http_client;

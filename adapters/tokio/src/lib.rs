@@ -37,6 +37,7 @@
 //! ```
 
 pub mod asoc;
+pub mod datagram;
 #[cfg(feature = "azure")]
 mod http;
 mod runtime;

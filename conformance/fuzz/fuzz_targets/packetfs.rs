@@ -7,7 +7,9 @@ use stillwire_core::crypto::Rng;
 use stillwire_core::packetfs::object::{Receiver, Role, Sender};
 use stillwire_core::packetfs::wire::preface::Preface;
 use stillwire_core::packetfs::{Blueprint, Config, Connection, Datagrams, Psk};
-use stillwire_core::{Channel, Input, Instant, Machine, Messages, Output, Read, Received};
+use stillwire_core::{
+    Channel, Datagrammed, Input, Instant, Machine, Messages, Output, Read, Received,
+};
 
 const NOW: Instant = Instant::ZERO;
 

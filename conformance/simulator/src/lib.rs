@@ -31,6 +31,7 @@ mod store;
 mod streams;
 mod watch;
 mod world;
+pub mod ziti;
 
 use std::fmt;
 use std::panic::{AssertUnwindSafe, catch_unwind};

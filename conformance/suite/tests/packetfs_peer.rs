@@ -15,7 +15,8 @@ use stillwire_core::packetfs::encoder::{Encoder, Index};
 use stillwire_core::packetfs::object::{Receiver, Role, Sender};
 use stillwire_core::packetfs::{Algorithm, Blob, Config, Connection, Datagrams, Psk, Seeded};
 use stillwire_core::{
-    Channel, Input, Instant, Machine, Messages, Output, Read as Found, Received, Streamed,
+    Channel, Datagrammed, Input, Instant, Machine, Messages, Output, Read as Found, Received,
+    Streamed,
 };
 
 const PSK: [u8; 32] = [7; 32];

@@ -12,7 +12,7 @@ use super::wire::header::{HEADER, Header};
 use super::wire::{ChannelId, Direction, TAG};
 use crate::crypto::Rng;
 use crate::error::{Class, Error, Timer};
-use crate::machine::{Input, Machine, Messages, Output, Received};
+use crate::machine::{Datagrammed, Input, Machine, Messages, Output, Received};
 use crate::time::Instant;
 use alloc::collections::VecDeque;
 use alloc::vec::Vec;
@@ -128,37 +128,9 @@ impl Datagrams {
         self.sending.epoch()
     }
 
-    /// True once an authentic record came.
-    pub const fn is_established(&self) -> bool {
-        self.established
-    }
-
-    /// True when nothing is left to do or to say.
-    pub fn is_finished(&self) -> bool {
-        (self.closed || self.error.is_some()) && self.out.is_empty() && self.events.is_empty()
-    }
-
     /// Longest message, when the path is known to carry it whole.
     pub fn set_longest(&mut self, bytes: usize) {
         self.longest = bytes.min(self.config.longest());
-    }
-
-    /// Ends our direction. The end mark is repeated, and may be lost all the same.
-    pub fn close(&mut self, now: Instant) -> Result<(), Error> {
-        if let Some(error) = &self.error {
-            return Err(error.clone());
-        }
-        if !matches!(self.phase, Phase::Open(..)) {
-            return Err(Error::Misuse("the session is not open yet"));
-        }
-        if !core::mem::replace(&mut self.closing, true) {
-            for _ in 0..REPEATS {
-                self.seal(ChannelId::Control, &END, now)?;
-            }
-            self.ended = true;
-            self.settle();
-        }
-        Ok(())
     }
 
     /// Advances our epoch now, before its budget is used up. Misuse while the epoch before is
@@ -464,6 +436,38 @@ impl Messages for Datagrams {
             (Received::Pending, Some(error)) => Err(error.clone()),
             (received, _) => Ok(received),
         }
+    }
+}
+
+impl Datagrammed for Datagrams {
+    fn is_established(&self) -> bool {
+        self.established
+    }
+
+    /// Ends our direction. The end mark is repeated, and may be lost all the same.
+    fn close(&mut self, now: Instant) -> Result<(), Error> {
+        if let Some(error) = &self.error {
+            return Err(error.clone());
+        }
+        if !matches!(self.phase, Phase::Open(..)) {
+            return Err(Error::Misuse("the session is not open yet"));
+        }
+        if !core::mem::replace(&mut self.closing, true) {
+            for _ in 0..REPEATS {
+                self.seal(ChannelId::Control, &END, now)?;
+            }
+            self.ended = true;
+            self.settle();
+        }
+        Ok(())
+    }
+
+    fn is_finished(&self) -> bool {
+        (self.closed || self.error.is_some()) && self.out.is_empty() && self.events.is_empty()
+    }
+
+    fn error(&self) -> Option<&Error> {
+        self.error.as_ref()
     }
 }
 

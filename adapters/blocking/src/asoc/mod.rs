@@ -2,8 +2,8 @@
 //!
 //! Three threads serve a connection: its task, and one each for reading and writing its socket.
 
-mod net;
-mod socket;
+pub(crate) mod net;
+pub(crate) mod socket;
 
 use crate::Threads;
 use crate::bell::block_on;

@@ -82,8 +82,17 @@ impl Drop for Listening {
     }
 }
 
-struct Udp {
+/// A UDP socket; a thread that waits for a datagram ends within a second after it was dropped.
+pub(crate) struct Udp {
     socket: Arc<UdpSocket>,
+}
+
+impl Udp {
+    pub(crate) fn new(socket: UdpSocket) -> io::Result<Self> {
+        socket.set_read_timeout(Some(Duration::from_secs(1)))?;
+        let socket = Arc::new(socket);
+        Ok(Self { socket })
+    }
 }
 
 impl Datagrams for Udp {
@@ -148,9 +157,7 @@ impl Net for BlockingNet {
     fn bind(&self, at: SocketAddr) -> BoxFuture<'static, io::Result<Arc<dyn Datagrams>>> {
         let bound = UdpSocket::bind(at).and_then(|socket| {
             socket.set_broadcast(true)?;
-            socket.set_read_timeout(Some(Duration::from_secs(1)))?;
-            let socket = Arc::new(socket);
-            Ok(Arc::new(Udp { socket }) as Arc<dyn Datagrams>)
+            Ok(Arc::new(Udp::new(socket)?) as Arc<dyn Datagrams>)
         });
         Box::pin(std::future::ready(bound))
     }

@@ -65,14 +65,14 @@ impl Lane {
     }
 }
 
-pub(super) struct Socket {
+pub(crate) struct Socket {
     stream: TcpStream,
     inbound: Arc<Half>,
     outbound: Arc<Half>,
 }
 
 impl Socket {
-    pub(super) fn new(stream: TcpStream) -> io::Result<Self> {
+    pub(crate) fn new(stream: TcpStream) -> io::Result<Self> {
         Self::patient(stream, STALL)
     }
 
@@ -84,9 +84,9 @@ impl Socket {
         let (inbound, outbound) = (Arc::new(Half::default()), Arc::new(Half::default()));
         let named = |name: &str| thread::Builder::new().name(name.to_owned());
         let half = Arc::clone(&inbound);
-        named("asoc-read").spawn(move || read(reader, &half))?;
+        named("stillwire-read").spawn(move || read(reader, &half))?;
         let half = Arc::clone(&outbound);
-        named("asoc-write").spawn(move || write(writer, &half))?;
+        named("stillwire-write").spawn(move || write(writer, &half))?;
         Ok(Self {
             stream,
             inbound,

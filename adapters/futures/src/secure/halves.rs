@@ -49,12 +49,26 @@ impl<M: Secure> SecureStream<M> {
 
     /// Two halves that carry whole messages. Not to be mixed with bytes on one connection.
     pub fn into_messages(self) -> (MessageSender<M>, MessageReceiver<M>) {
-        let handle = self.handle.clone();
-        let sender = MessageSender { handle };
-        let receiver = MessageReceiver {
+        let (reader, writer) = self.split();
+        (writer.into_messages(), reader.into_messages())
+    }
+}
+
+impl<M: Secure> SecureReader<M> {
+    /// The half that receives whole messages. Not to be mixed with bytes on one connection.
+    pub fn into_messages(self) -> MessageReceiver<M> {
+        MessageReceiver {
             handle: self.handle,
-        };
-        (sender, receiver)
+        }
+    }
+}
+
+impl<M: Secure> SecureWriter<M> {
+    /// The half that sends whole messages. Not to be mixed with bytes on one connection.
+    pub fn into_messages(self) -> MessageSender<M> {
+        MessageSender {
+            handle: self.handle,
+        }
     }
 }
 

@@ -6,7 +6,7 @@ use crate::rng::Rng;
 use std::collections::{BTreeMap, BTreeSet, HashMap};
 use stillwire_core::packetfs::Datagrams;
 use stillwire_core::packetfs::datagrams::Event;
-use stillwire_core::{Input, Instant, Machine, Messages, Output, Received};
+use stillwire_core::{Datagrammed, Input, Instant, Machine, Messages, Output, Received};
 
 /// Messages of each end.
 const MESSAGES: u32 = 150;
