@@ -130,7 +130,6 @@ impl Connection {
                 Some(Incoming::End) => {
                     self.inbound.ended = true;
                     self.events.push_back(Event::PeerFinished);
-                    self.settle();
                 }
                 Some(Incoming::Record(..) | Incoming::Complete) => {
                     return Err(Error::peer(
@@ -193,7 +192,12 @@ impl Machine for Connection {
             Input::Bytes(_) if !self.wants_bytes() => Err(Error::Misuse(
                 "the application must read before more bytes are handed in",
             )),
-            Input::Bytes(bytes) => self.feed(now, bytes).map_err(|error| self.fail(error)),
+            Input::Bytes(bytes) => {
+                // Bytes behind the end mark spoil an end that is not told yet.
+                self.feed(now, bytes).map_err(|error| self.fail(error))?;
+                self.settle();
+                Ok(())
+            }
             Input::End => self.end(),
             Input::Time => Ok(()),
             Input::Datagram(_) | Input::Reply(..) => {

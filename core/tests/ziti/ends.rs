@@ -77,6 +77,24 @@ fn trap_05_data_after_final_is_an_error() {
 }
 
 #[test]
+fn trap_05_data_after_final_is_told_once_and_as_an_error_though_our_own_end_was_said() {
+    let mut world = World::established(&Config::default());
+    world.listener.close_write(NOW).unwrap();
+    drain(&mut world.listener);
+    world.dialer.close_write(NOW).unwrap();
+    let (mut bytes, _) = drain(&mut world.dialer);
+    bytes.push(0);
+    let after = world.listener.handle(NOW, Input::Bytes(&bytes));
+    let (_, events) = drain(&mut world.listener);
+    let told: Vec<&Event> = events
+        .iter()
+        .filter(|event| matches!(event, Event::Closed(_)))
+        .collect();
+    assert_eq!(told, [&Event::Closed(after.clone())]);
+    assert_eq!(class(after), Class::State);
+}
+
+#[test]
 fn a_handshake_that_breaks_off_is_an_eof_wherever_it_does() {
     let (hello, _) = drain(&mut end(Role::Dialer, None, &Config::default()));
     assert_eq!(hello.len(), 32 + 4 + 24);

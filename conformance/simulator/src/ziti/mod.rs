@@ -208,7 +208,9 @@ fn judge(
         return Ok(());
     }
     if lines[0].hit {
-        if listener.ended {
+        // The final message again, when nobody listens any more.
+        let behind = matches!(attack, Some(Attack::Repeat(_)));
+        if listener.ended && !(behind && listener.heard_all_of(dialer)) {
             return Err(Violation::new("an attack is seen", format!("{attack:?}")));
         }
         return Ok(());

@@ -171,3 +171,46 @@ fn forward_secrecy_of_the_shared_vectors() {
     assert_eq!(class(None), Some(Class::State));
     assert_eq!(class(Some(&[0; 32])), Some(Class::WeakKey));
 }
+
+/// Both think that they opened the connection: each hashes its own preface first.
+#[test]
+fn decided_prefaces_are_hashed_initiator_first_so_that_a_swap_changes_every_key() {
+    for secrecy in [false, true] {
+        let mut rng = Rng::from_seed([5; 32]);
+        let mut start = || Initiator::start(psk(1), Algorithm::Aes256Gcm, secrecy, &mut rng);
+        let ((one, first), (other, second)) = (start(), start());
+        let (ours, theirs) = (one.finish(&second).unwrap(), other.finish(&first).unwrap());
+        for ours in keys(&ours) {
+            for theirs in keys(&theirs) {
+                assert!(ours.0 != theirs.0 && ours.1 != theirs.1);
+            }
+        }
+    }
+}
+
+/// The page's 57 bytes of info, put together by hand.
+#[test]
+fn decided_the_direction_is_ascii() {
+    use sha2::Digest;
+    let mut rng = Rng::from_seed([5; 32]);
+    let (initiator, first) = Initiator::start(psk(1), Algorithm::Aes256Gcm, false, &mut rng);
+    let responder = Responder::new(psk(1), Algorithm::Aes256Gcm, false, &mut rng);
+    let (schedule, second) = responder.accept(&first).unwrap();
+    drop(initiator);
+    let salt = [&first[8..40], &second[8..40]].concat();
+    let extracted = hkdf::Hkdf::<sha2::Sha256>::new(Some(&salt), &[1; 32]);
+    let prefaces = sha2::Sha256::digest([&first[..], &second[..]].concat());
+    for (direction, ascii) in [
+        (Direction::InitiatorToResponder, b"i2r"),
+        (Direction::ResponderToInitiator, b"r2i"),
+    ] {
+        let head = [&b"stillwire pfs v1"[..], &[1, 2], ascii, &[0, 0, 0, 7]].concat();
+        let info = [&head[..], &prefaces[..]].concat();
+        assert_eq!(info.len(), 57);
+        let mut expected = [0; 44];
+        extracted.expand(&info, &mut expected).unwrap();
+        let key = schedule.key(direction, ChannelId::Payload, 7).unwrap();
+        assert_eq!(key.key.as_bytes()[..], expected[..32]);
+        assert_eq!(key.nonce[..12], expected[32..]);
+    }
+}

@@ -64,9 +64,10 @@ impl Machine for Connection {
                 "the application must read before more bytes are handed in",
             )),
             Input::Bytes(bytes) => {
-                let fed = self.feed(bytes);
+                // Bytes behind the final message spoil an end that is not told yet.
+                self.feed(bytes).map_err(|error| self.fail(error))?;
                 self.settle();
-                fed.map_err(|error| self.fail(error))
+                Ok(())
             }
             Input::End => self.end(),
             Input::Time => Ok(()),

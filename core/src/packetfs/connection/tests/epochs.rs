@@ -181,6 +181,26 @@ fn nothing_comes_after_an_end_mark() {
 }
 
 #[test]
+fn what_comes_behind_an_end_mark_is_told_once_and_as_an_error_though_our_own_end_was_said() {
+    let (mut one, mut other) = pair(&plain());
+    settle(&mut one, &mut other, usize::MAX);
+    let mut events = Vec::new();
+    other.close_write(T0).unwrap();
+    drain(&mut other, &mut events);
+    one.close_write(T0).unwrap();
+    let mut bytes = drain(&mut one, &mut Vec::new());
+    bytes.extend_from_slice(&[0; 40]);
+    let after = other.handle(T0, Input::Bytes(&bytes));
+    assert!(after.is_err());
+    drain(&mut other, &mut events);
+    let told: Vec<&Event> = events
+        .iter()
+        .filter(|event| matches!(event, Event::Closed(_)))
+        .collect();
+    assert_eq!(told, [&Event::Closed(after)]);
+}
+
+#[test]
 fn an_object_is_not_expected_on_a_byte_stream() {
     for channel in [ChannelId::Descriptors, ChannelId::Repair] {
         let found = outcome(|r| vec![r.record(channel, 0, 0, &[0])]);
