@@ -4,7 +4,7 @@ use stillwire_simulator::ziti::{Outcome, run};
 
 #[test]
 fn seeds_hold() {
-    const SEEDS: u64 = 2_000;
+    const SEEDS: u64 = 800;
     let mut all = Outcome::default();
     for seed in 0..SEEDS {
         let found = run(seed).unwrap_or_else(|broken| panic!("seed {seed}: {broken}"));

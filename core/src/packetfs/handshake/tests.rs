@@ -191,15 +191,14 @@ fn decided_prefaces_are_hashed_initiator_first_so_that_a_swap_changes_every_key(
 /// The page's 57 bytes of info, put together by hand.
 #[test]
 fn decided_the_direction_is_ascii() {
-    use sha2::Digest;
     let mut rng = Rng::from_seed([5; 32]);
     let (initiator, first) = Initiator::start(psk(1), Algorithm::Aes256Gcm, false, &mut rng);
     let responder = Responder::new(psk(1), Algorithm::Aes256Gcm, false, &mut rng);
     let (schedule, second) = responder.accept(&first).unwrap();
     drop(initiator);
     let salt = [&first[8..40], &second[8..40]].concat();
-    let extracted = hkdf::Hkdf::<sha2::Sha256>::new(Some(&salt), &[1; 32]);
-    let prefaces = sha2::Sha256::digest([&first[..], &second[..]].concat());
+    let extracted = ::hkdf::Hkdf::<Sha256>::new(Some(&salt), &[1; 32]);
+    let prefaces = Sha256::digest([&first[..], &second[..]].concat());
     for (direction, ascii) in [
         (Direction::InitiatorToResponder, b"i2r"),
         (Direction::ResponderToInitiator, b"r2i"),
