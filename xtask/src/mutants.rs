@@ -1,7 +1,9 @@
 //! Known-bad variants of the core, each made by a patch that lives beside the
 //! simulator, built in a scratch copy and run through the seeds. A variant that
-//! survives them all is a hole in the simulator.
+//! survives them all is a hole in the simulator. Patches whose names begin with a protocol of
+//! [`SEPARATE`] are run through that protocol's seeds.
 
+use std::collections::BTreeSet;
 use std::fs;
 use std::path::{Path, PathBuf};
 use std::time::{Duration, Instant};
@@ -11,6 +13,18 @@ use crate::{Problem, house, options, process};
 const SEEDS: &str = "2000";
 const LIMIT: Duration = Duration::from_secs(20 * 60);
 const BINARY: &str = "stillwire-simulator";
+
+/// Protocols that the simulator runs by an option of their own.
+const SEPARATE: &[&str] = &["asoc"];
+
+/// What the simulator is told for a patch of that name.
+fn protocol(name: &str) -> Option<String> {
+    let known = SEPARATE.iter().find(|known| {
+        let rest = name.strip_prefix(**known);
+        rest.is_some_and(|rest| rest.starts_with('-'))
+    })?;
+    Some(format!("--{known}"))
+}
 
 /// How a variant fared.
 enum Fate {
@@ -40,18 +54,22 @@ pub(crate) fn run(words: &[&str]) -> Result<bool, Problem> {
 
     let scratch = house::target().join("mutants/src");
     mirror(house::root(), &scratch)?;
-    println!("=== unchanged: must hold all {seeds} seeds");
-    match fate(&scratch, seeds) {
-        Fate::Survived => {}
-        Fate::Caught(line) => return Err(format!("the unchanged core fails: {line}")),
-        Fate::Broken(problem) => return Err(problem),
+    let protocols: BTreeSet<_> = patches.iter().map(|patch| protocol(&name(patch))).collect();
+    for option in &protocols {
+        let of = option.as_deref().unwrap_or_default();
+        println!("=== unchanged: must hold all {seeds} seeds {of}");
+        match fate(&scratch, seeds, option.as_deref()) {
+            Fate::Survived => {}
+            Fate::Caught(line) => return Err(format!("the unchanged core fails: {line}")),
+            Fate::Broken(problem) => return Err(problem),
+        }
     }
     let mut rows = Vec::new();
     for patch in &patches {
         let start = Instant::now();
         println!("\n=== {}", name(patch));
         let fate = apply(&scratch, patch, &[]).map_or_else(Fate::Broken, |()| {
-            let fate = fate(&scratch, seeds);
+            let fate = fate(&scratch, seeds, protocol(&name(patch)).as_deref());
             apply(&scratch, patch, &["--reverse"]).map_or_else(Fate::Broken, |()| fate)
         });
         rows.push((name(patch), fate, start.elapsed()));
@@ -149,7 +167,7 @@ fn apply(scratch: &Path, patch: &Path, how: &[&str]) -> Result<(), Problem> {
 }
 
 /// Builds the simulator as it is in the scratch copy and runs the seeds.
-fn fate(scratch: &Path, seeds: &str) -> Fate {
+fn fate(scratch: &Path, seeds: &str, option: Option<&str>) -> Fate {
     let target = scratch.with_file_name("target");
     let mut build = house::cargo();
     build
@@ -162,7 +180,8 @@ fn fate(scratch: &Path, seeds: &str) -> Fate {
     }
     let mut seed = String::new();
     let mut run = house::command(target.join("debug").join(BINARY));
-    let ended = process::shown(run.args(["--seeds", seeds]), LIMIT, |line| {
+    run.args(option).args(["--seeds", seeds]);
+    let ended = process::shown(&mut run, LIMIT, |line| {
         if line.starts_with("seed ") {
             line.clone_into(&mut seed);
         }

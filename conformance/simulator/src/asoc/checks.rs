@@ -3,11 +3,19 @@
 use super::Weakness;
 use super::cluster::Cluster;
 use super::scene::name;
-use super::tcp::{Got, Side, Wire};
+use super::tcp::{Got, Side, Tcp, Who, Wire};
 use crate::Violation;
 use stillwire_core::asoc::{ConnectionEvent, Established};
 
 type Checked = Result<(), Violation>;
+
+/// Node and life of the end on that side.
+fn own_life(tcp: &Tcp, side: Side) -> Option<(usize, u64)> {
+    match tcp.ends.get(side) {
+        Some(Who::Node(end)) => Some((end.node, end.life)),
+        _ => None,
+    }
+}
 
 impl Cluster {
     /// Something that only an attacker can have brought about.
@@ -44,6 +52,25 @@ impl Cluster {
                 "only the hardened profile says that a peer is proven",
                 format!("{told:?}"),
             ));
+        }
+        if tcp.mirrored() {
+            return Err(Violation::new(
+                "nobody takes its own words for an answer",
+                format!("{told:?}"),
+            ));
+        }
+        let astray = tcp.meant.is_some() && other.is_some() && tcp.meant != other;
+        if side == 0 && self.scene.hardened && astray {
+            return Err(Violation::new(
+                "a node that was discovered is who answers at its address",
+                format!("{:?} was meant, {other:?} answers", tcp.meant),
+            ));
+        }
+        if attacker && side == 1 {
+            let Some(life) = own_life(tcp, side) else {
+                return Ok(());
+            };
+            self.record.failures.remove(&life);
         }
         if attacker {
             return if side == 1 {
@@ -87,13 +114,13 @@ impl Cluster {
         let altered = tcp.altered[1 - side] || tcp.with_attacker();
         let [a, b] = &mut tcp.ends;
         let (receiver, sender) = if side == 0 { (a, b) } else { (b, a) };
-        let super::tcp::Who::Node(receiver) = receiver else {
+        let Who::Node(receiver) = receiver else {
             return Ok(());
         };
         let sent = match sender {
-            super::tcp::Who::Node(sender) => Some(&sender.sent),
-            super::tcp::Who::Gone(sent) => Some(&*sent),
-            super::tcp::Who::Attacker(_) => None,
+            Who::Node(sender) => Some(&sender.sent),
+            Who::Gone(sent) => Some(&*sent),
+            Who::Attacker(_) | Who::Mirror => None,
         };
         let good = match event {
             ConnectionEvent::Data { stream, bytes, .. } => {
@@ -136,7 +163,7 @@ impl Cluster {
                     let both =
                         pair == (Some(index), Some(other)) || pair == (Some(other), Some(index));
                     let is_up = |side: Side| match &tcp.ends[side] {
-                        super::tcp::Who::Node(end) => end.up,
+                        Who::Node(end) => end.up,
                         _ => false,
                     };
                     both && is_up(0) && is_up(1)

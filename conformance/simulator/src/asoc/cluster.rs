@@ -1,8 +1,9 @@
 //! The nodes, the network between them, and what happens next.
 
 use super::attacker::Attacker;
+use super::record::Record;
 use super::scene::{ATTACKER, EPOCH, KEY, SECOND, Scene, address, name};
-use super::tcp::{End, Sent, Side, Tcp, Who, Wire};
+use super::tcp::{End, Side, Tcp, Touch, Who, Wire};
 use super::{Run, Weakness};
 use crate::Violation;
 use crate::rng::{Rng, mix};
@@ -19,7 +20,7 @@ const MOST_EVENTS: u64 = 5_000_000;
 
 pub(super) struct Member {
     pub(super) node: Node,
-    life: u64,
+    pub(super) life: u64,
     /// The next wake-up that is planned.
     wake: u64,
 }
@@ -35,6 +36,11 @@ pub(super) enum Act {
     Talk(Wire, Side),
     Restart,
     Attack,
+    /// A HELLO that nobody has said goes to this node.
+    Forge(usize),
+    /// The cluster's key is changed.
+    Rotate,
+    AnnounceKey,
 }
 
 pub(super) struct Cluster {
@@ -46,6 +52,7 @@ pub(super) struct Cluster {
     pub(super) attacker: Attacker,
     pub(super) weaknesses: BTreeSet<Weakness>,
     pub(super) admitted: BTreeSet<(usize, u64, Vec<u8>)>,
+    pub(super) record: Record,
     pub(super) streams: u64,
     pub(super) handshakes: u64,
     pub(super) attacks: u64,
@@ -67,6 +74,7 @@ impl Cluster {
             attacker: Attacker::default(),
             weaknesses: BTreeSet::new(),
             admitted: BTreeSet::new(),
+            record: Record::default(),
             streams: 0,
             handshakes: 0,
             attacks: 0,
@@ -83,6 +91,9 @@ impl Cluster {
             made.nodes.push(member);
             made.plan(0, Act::WakeNode(index));
         }
+        if let Some(at) = made.scene.rotation {
+            made.plan(at, Act::Rotate);
+        }
         for (count, act) in [(made.scene.restarts, 0), (made.scene.attacks, 1)] {
             for _ in 0..count {
                 let at = made.rng.below(made.scene.trouble);
@@ -92,7 +103,7 @@ impl Cluster {
         made
     }
 
-    fn member(&mut self, index: usize) -> Member {
+    pub(super) fn member(&mut self, index: usize) -> Member {
         let clock = EPOCH + self.now / SECOND + self.scene.clocks[index] - 100;
         let key = ApiKey::new(KEY).expect("the key is long enough");
         let node = Node::new(
@@ -138,11 +149,11 @@ impl Cluster {
         }))
     }
 
-    fn troubled(&self) -> bool {
+    pub(super) fn troubled(&self) -> bool {
         self.now < self.scene.trouble
     }
 
-    fn later(&mut self) -> u64 {
+    pub(super) fn later(&mut self) -> u64 {
         let longest = if self.troubled() {
             self.scene.delay
         } else {
@@ -173,8 +184,11 @@ impl Cluster {
             Act::Datagram(to, from, bytes) => {
                 // A bad one is reported by the node itself.
                 let now = self.instant();
-                let _ = self.nodes[to].node.datagram(now, from, &bytes);
-                self.say(format_args!("datagram from {from} to {to}"));
+                let taken = self.nodes[to].node.datagram(now, from, &bytes).is_ok();
+                self.say(format_args!("datagram from {from} to {to}, taken: {taken}"));
+                if taken {
+                    self.check_datagram(to, &bytes)?;
+                }
                 self.drain_node(to)
             }
             Act::Dial(node, life, dial, to) => self.connect(node, life, dial, to),
@@ -191,14 +205,17 @@ impl Cluster {
             }
             Act::Talk(wire, side) => self.talk(wire, side),
             Act::Restart => self.restart(),
-            Act::Attack => {
-                self.attack();
+            Act::Attack => self.attack(),
+            Act::Forge(to) => self.forge_client(to),
+            Act::Rotate => {
+                self.rotate();
                 Ok(())
             }
+            Act::AnnounceKey => self.announce_key(),
         }
     }
 
-    fn say(&self, what: std::fmt::Arguments<'_>) {
+    pub(super) fn say(&self, what: std::fmt::Arguments<'_>) {
         if self.trace {
             println!("{:>12} {what}", self.now);
         }
@@ -215,7 +232,8 @@ impl Cluster {
             return Ok(());
         }
         let now = self.instant();
-        let there = (0..self.nodes.len()).find(|index| address(*index) == to);
+        let meant = (0..self.nodes.len()).find(|index| address(*index) == to);
+        let there = meant.map(|meant| self.routed(meant));
         let lost = self.troubled() && self.rng.chance(self.scene.lose);
         let other = match there {
             Some(there) if !lost => {
@@ -239,7 +257,11 @@ impl Cluster {
             return self.drain_node(node);
         };
         let own = self.end(node, id, machine);
-        let wire = self.add(Tcp::new([own, other]));
+        let mut tcp = Tcp::new([own, other]);
+        let configured = self.scene.config(node).static_peers.contains(&to);
+        tcp.meant = meant.filter(|_| !configured);
+        tcp.routed = meant != there;
+        let wire = self.add(tcp);
         self.say(format_args!("wire {wire}: {node} to {to}"));
         self.drain_end(wire, 0)?;
         self.drain_end(wire, 1)
@@ -250,9 +272,11 @@ impl Cluster {
         let at = self.later();
         let (troubled, alter, cut) = (self.troubled(), self.scene.alter, self.scene.cut);
         let attacked = troubled && self.rng.chance(alter);
-        if attacked {
-            self.altered(&mut bytes);
-        }
+        let touch = if attacked {
+            self.tamper(wire, from, &mut bytes)
+        } else {
+            Touch::None
+        };
         let split = self.rng.below(bytes.len() as u64 + 1) as usize;
         let Some(tcp) = self.wires.get_mut(&wire) else {
             return;
@@ -260,7 +284,8 @@ impl Cluster {
         if tcp.tape[from].len() < 64 {
             tcp.tape[from].push(bytes.clone());
         }
-        tcp.altered[from] |= attacked;
+        tcp.altered[from] |= touch == Touch::Altered;
+        tcp.repeated[from] |= touch == Touch::Repeated;
         let at = at.max(tcp.busy[from]);
         tcp.busy[from] = at;
         let rest = bytes.split_off(split);
@@ -287,6 +312,10 @@ impl Cluster {
                 self.heard(wire, side);
                 Ok(())
             }
+            Who::Mirror => {
+                self.carry(wire, side, bytes.to_vec());
+                Ok(())
+            }
             Who::Gone(_) => Ok(()),
         }
     }
@@ -307,7 +336,7 @@ impl Cluster {
         Ok(())
     }
 
-    fn drain_node(&mut self, index: usize) -> Result<(), Violation> {
+    pub(super) fn drain_node(&mut self, index: usize) -> Result<(), Violation> {
         let now = self.instant();
         loop {
             match self.nodes[index].node.poll(now) {
@@ -317,8 +346,12 @@ impl Cluster {
                     let life = self.nodes[index].life;
                     self.plan(at, Act::Dial(index, life, dial, address));
                 }
-                NodeOutput::Notify { .. } => {
-                    return Err(Violation::new("no key is rotated here", "a notice came"));
+                NodeOutput::Notify { connection, notice } => {
+                    self.notify(index, connection, notice)?;
+                }
+                NodeOutput::Audit(event) => {
+                    self.say(format_args!("node {index}: {event:?}"));
+                    self.check_audit(index, &event)?;
                 }
                 NodeOutput::Wait(until) => {
                     let at = until.map_or(u64::MAX, Instant::as_micros);
@@ -336,6 +369,7 @@ impl Cluster {
 
     fn broadcast(&mut self, from: usize, bytes: &Bytes) {
         self.attacker.hear(bytes);
+        self.record.announced.insert(bytes.to_vec());
         let (troubled, lose, repeat) = (self.troubled(), self.scene.lose, self.scene.repeat);
         for to in 0..self.nodes.len() {
             if troubled && self.rng.chance(lose) {
@@ -358,6 +392,7 @@ impl Cluster {
             let (node, life, id) = (end.node, end.life, end.id);
             let event = match end.machine.poll(now) {
                 Output::Transmit(bytes) => {
+                    self.check_said(wire, side, &bytes)?;
                     self.carry(wire, side, bytes.to_vec());
                     continue;
                 }
@@ -377,6 +412,9 @@ impl Cluster {
                 _ => continue,
             };
             self.say(format_args!("wire {wire}, end {side}: {event:?}"));
+            if let ConnectionEvent::Announced { key, activation } = event {
+                self.heard_key(node, key, activation);
+            }
             let verdict = self.nodes[node].node.hear(now, id, &event);
             match &event {
                 ConnectionEvent::Hello {
@@ -386,7 +424,9 @@ impl Cluster {
                     hello.extend_from_slice(&challenge.to_be_bytes());
                     self.check_admitted(node, life, &hello)?;
                 }
-                ConnectionEvent::Established(told) if verdict == Verdict::Go => {
+                ConnectionEvent::Established(told)
+                    if matches!(verdict, Verdict::Go | Verdict::Notify(_)) =>
+                {
                     self.check_established(wire, side, told)?;
                     self.set_up(wire, side, true);
                     let at = self.now + self.rng.below(20 * SECOND);
@@ -395,7 +435,8 @@ impl Cluster {
                 ConnectionEvent::Data { .. } | ConnectionEvent::End { .. } => {
                     self.check_delivered(wire, side, &event)?;
                 }
-                ConnectionEvent::Closed(_) => {
+                ConnectionEvent::Closed(fault) => {
+                    self.check_fault(wire, side, fault.as_ref())?;
                     self.set_up(wire, side, false);
                     // Whoever closes takes the socket along.
                     let at = self.later();
@@ -422,55 +463,6 @@ impl Cluster {
         if let Some(end) = self.wires.get_mut(&wire).and_then(|tcp| tcp.end(side)) {
             end.up = up;
         }
-    }
-
-    /// An application sends a stream, or a part of one that it leaves open for good.
-    fn talk(&mut self, wire: Wire, side: Side) -> Result<(), Violation> {
-        let size = self.rng.below(5_000) as usize;
-        let fill: [u8; 8] = self.rng.bytes();
-        let again = self.now + self.rng.range(SECOND, 40 * SECOND);
-        let Some(end) = self.wires.get_mut(&wire).and_then(|tcp| tcp.end(side)) else {
-            return Ok(());
-        };
-        let Ok(stream) = end.machine.open() else {
-            return Ok(());
-        };
-        let data: Vec<u8> = fill.iter().copied().cycle().take(size).collect();
-        let taken = end.machine.write(stream, &Bytes::from(data.clone()));
-        let whole = taken == Ok(size) && end.machine.end(stream).is_ok();
-        let bytes = data.get(..taken.unwrap_or(0)).unwrap_or_default().to_vec();
-        end.sent.insert(
-            stream,
-            Sent {
-                bytes,
-                ended: whole,
-            },
-        );
-        if self.troubled() {
-            self.plan(again, Act::Talk(wire, side));
-        }
-        self.drain_end(wire, side)
-    }
-
-    /// A node dies and comes back with nothing but its name and key.
-    fn restart(&mut self) -> Result<(), Violation> {
-        let index = self.rng.below(self.nodes.len() as u64) as usize;
-        self.say(format_args!("node {index} is started anew"));
-        let mut broken = Vec::new();
-        for (wire, tcp) in &mut self.wires {
-            for side in [0, 1] {
-                if let Some(end) = tcp.end(side).filter(|end| end.node == index) {
-                    tcp.ends[side] = Who::Gone(std::mem::take(&mut end.sent));
-                    broken.push(*wire);
-                }
-            }
-        }
-        self.nodes[index] = self.member(index);
-        for wire in broken {
-            let at = self.later();
-            self.plan(at, Act::Cut(wire));
-        }
-        self.drain_node(index)
     }
 
     pub(super) fn finish(self, violation: Option<Violation>) -> Run {

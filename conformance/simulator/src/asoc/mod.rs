@@ -4,9 +4,12 @@
 //! In the hardened profile the attacker must find nothing. In the default one it may find the
 //! weaknesses that the book names, and no others: each run says which it has met.
 
+mod apps;
 mod attacker;
 mod checks;
 mod cluster;
+mod keys;
+mod record;
 mod scene;
 mod tcp;
 

@@ -10,6 +10,8 @@ pub(super) const SECOND: u64 = 1_000_000;
 pub(super) const EPOCH: u64 = 1_700_000_000;
 pub(super) const COMMUNITY: &str = "simulated";
 pub(super) const KEY: &[u8] = b"the key that all simulated nodes share";
+/// Bytes of a header.
+pub(super) const HEAD: usize = 14;
 /// The attacker's address.
 pub(super) const ATTACKER: IpAddr = IpAddr::V4(Ipv4Addr::new(10, 6, 6, 6));
 
@@ -43,6 +45,8 @@ pub(super) struct Scene {
     pub(super) clocks: Vec<u64>,
     /// Nodes that have the attacker's address among their static peers.
     pub(super) misled: Vec<bool>,
+    /// When the cluster's key is changed, if it is.
+    pub(super) rotation: Option<u64>,
     profile: Profile,
 }
 
@@ -75,6 +79,7 @@ impl Scene {
             restarts: if calm { 0 } else { rng.below(4) },
             attacks: if calm { 0 } else { rng.below(40) },
             clocks: (0..nodes).map(|_| rng.range(72, 128)).collect(),
+            rotation: rng.chance(500).then(|| rng.below(trouble)),
             misled: (0..nodes).map(|_| rng.chance(250)).collect(),
             profile: if hardened {
                 Profile::Hardened(suite)

@@ -39,8 +39,19 @@ pub(super) enum Who {
     Node(Box<End>),
     /// The attacker, with what it will answer, one piece per piece that it hears.
     Attacker(Vec<Vec<u8>>),
+    /// The attacker, who says what it hears.
+    Mirror,
     /// Nobody any more; what was sent from here may still be on its way.
     Gone(BTreeMap<u32, Sent>),
+}
+
+/// What the attacker has done to a piece on its way.
+#[derive(Clone, Copy, PartialEq, Eq)]
+pub(super) enum Touch {
+    None,
+    /// Said a whole frame again, and changed nothing.
+    Repeated,
+    Altered,
 }
 
 /// A TCP connection.
@@ -52,6 +63,14 @@ pub(super) struct Tcp {
     pub(super) tape: [Vec<Vec<u8>>; 2],
     /// Whether somebody has altered something in a direction (by its sender).
     pub(super) altered: [bool; 2],
+    /// Whether somebody has said a whole frame of a direction again.
+    pub(super) repeated: [bool; 2],
+    /// The node that was to be reached, where discovery has named it.
+    pub(super) meant: Option<usize>,
+    /// Whether it leads to another node than the one whose address was dialed.
+    pub(super) routed: bool,
+    /// It began with a HELLO that nobody has said.
+    pub(super) forged: bool,
 }
 
 impl Tcp {
@@ -61,6 +80,10 @@ impl Tcp {
             busy: [0; 2],
             tape: [Vec::new(), Vec::new()],
             altered: [false; 2],
+            repeated: [false; 2],
+            meant: None,
+            routed: false,
+            forged: false,
         }
     }
 
@@ -78,7 +101,12 @@ impl Tcp {
         }
     }
 
+    pub(super) fn mirrored(&self) -> bool {
+        self.ends.iter().any(|who| matches!(who, Who::Mirror))
+    }
+
     pub(super) fn with_attacker(&self) -> bool {
-        self.ends.iter().any(|who| matches!(who, Who::Attacker(_)))
+        let attacks = |who: &Who| matches!(who, Who::Attacker(_) | Who::Mirror);
+        self.ends.iter().any(attacks)
     }
 }
