@@ -4,6 +4,7 @@
 mod asoc;
 mod azurite;
 mod bench;
+mod channels;
 mod commonware;
 mod house;
 mod limits;
@@ -26,8 +27,11 @@ usage: cargo xtask COMMAND
   bench aznet [--only ROW]... [--side go|stillwire] [--rounds N]
                           Go to Go and Stillwire to Stillwire on the same work, as a table
   bench asoc              ASoc beside a bare TCP copy, handshakes, idle connections
-  bench ziti              libsodium and Stillwire on messages of 64 KiB
   bench scale             1,000 connections through one listener, 100,000 idle machines
+  bench ziti [--rounds N] libsodium and Stillwire on messages of 64 KiB
+  bench commonware [--rounds N]
+                          the crate and Stillwire: handshakes, records
+  bench packetfs          records beside the bare AEAD, objects by reference, the encoder
   mutants [--only NAME]... [--seeds N]
                           known-bad variants of the core, each to be caught by the simulator
 ";
@@ -44,8 +48,10 @@ fn main() -> ExitCode {
         ["azurite"] => azurite::serve(),
         ["bench", "aznet", rest @ ..] => bench::aznet(rest),
         ["bench", "asoc"] => asoc::bench(),
-        ["bench", "ziti"] => ziti::bench(),
         ["bench", "scale"] => scale::bench(),
+        ["bench", "ziti", rest @ ..] => channels::ziti(rest),
+        ["bench", "commonware", rest @ ..] => channels::commonware(rest),
+        ["bench", "packetfs", rest @ ..] => channels::packetfs(rest),
         ["mutants", rest @ ..] => mutants::run(rest),
         ["help" | "--help" | "-h"] => {
             print!("{USAGE}");

@@ -2,12 +2,8 @@
 //! virtual environment of its own.
 
 use std::path::PathBuf;
-use std::process::Command;
-use std::time::Duration;
 
-use crate::{Problem, house, peer, process, python};
-
-const LIMIT: Duration = Duration::from_secs(300);
+use crate::{Problem, peer, python};
 
 /// What the tests need to find both peers. One that cannot be had is said aloud, and its tests
 /// skip.
@@ -32,30 +28,7 @@ fn go() -> Result<PathBuf, Problem> {
 }
 
 /// A Python that has PyNaCl.
-fn libsodium() -> Result<PathBuf, Problem> {
+pub(crate) fn libsodium() -> Result<PathBuf, Problem> {
     let list = "conformance/peers/ziti/requirements.txt";
     python::with("pynacl", "nacl.bindings", &["--requirement", list])
-}
-
-/// `cargo xtask bench ziti`: libsodium and our own, in turn, on messages of 64 KiB.
-pub(crate) fn bench() -> Result<bool, Problem> {
-    let python = libsodium()?;
-    let mut fine = true;
-    for features in [&[][..], &["--features", "aws-lc"]] {
-        let mut sodium = Command::new(&python);
-        sodium.arg(house::root().join("conformance/peers/ziti/peer.py"));
-        fine &= process::shown(sodium.arg("speed"), LIMIT, |_| {})?.success();
-        let mut ours = house::cargo();
-        ours.args([
-            "bench",
-            "-p",
-            "stillwire-benches",
-            "--bench",
-            "secretstream",
-        ]);
-        ours.args(features);
-        let limit = LIMIT.saturating_mul(4);
-        fine &= process::shown(&mut ours, limit, |_| {})?.success();
-    }
-    Ok(fine)
 }

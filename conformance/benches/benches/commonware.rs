@@ -1,9 +1,12 @@
-//! Handshakes and records of commonware-stream, both ends on one thread and without a socket. The
-//! crate's own figures on the same work: `commonware-peer bench v0`, from
-//! `conformance/peers/commonware`.
+//! Handshakes and records of commonware-stream, both ends on one thread and without a socket, as lines
+//! that `cargo xtask bench commonware` compares with the crate's own on the same work.
 
-use criterion::{Criterion, Throughput, criterion_group, criterion_main};
+mod measure;
+
+use measure::{Once, in_turn, megabytes};
+use std::hint::black_box;
 use std::sync::Arc;
+use std::time::Instant;
 use stillwire_core::UnixTime;
 use stillwire_core::commonware::handshake::{Dialer, IDENTITY, Keys, Listener, Terms};
 use stillwire_core::commonware::record::{Opener, Sealer};
@@ -12,14 +15,6 @@ use stillwire_core::commonware::{Ed25519, Profile, Window};
 use stillwire_core::crypto::{Rng, Secret};
 
 const NOW: UnixTime = UnixTime::from_secs(1_780_000_000);
-const PROFILES: [Profile; 2] = [Profile::V0, Profile::V1];
-
-/// Apart by feature, or criterion would compare a run with one to a run with the other.
-const OURS: &str = if cfg!(feature = "aws-lc") {
-    "stillwire with aws-lc"
-} else {
-    "stillwire"
-};
 
 fn terms(profile: Profile, seed: u8) -> Terms {
     Terms {
@@ -60,44 +55,44 @@ fn handshake(dialer: &Terms, listener: &Terms, rng: &mut Rng) -> [Keys; 2] {
     [ours, theirs]
 }
 
-fn handshakes(criterion: &mut Criterion) {
-    let mut group = criterion.benchmark_group("commonware handshake, both ends");
-    for profile in PROFILES {
-        let (dialer, listener) = (terms(profile, 1), terms(profile, 2));
-        let mut rng = Rng::from_seed([5; 32]);
-        group.throughput(Throughput::Elements(1));
-        group.bench_function(format!("{profile}, {OURS}"), |bencher| {
-            bencher.iter(|| handshake(&dialer, &listener, &mut rng));
-        });
-    }
-    group.finish();
+fn handshakes(profile: Profile) -> Once<'static> {
+    let (dialer, listener) = (terms(profile, 1), terms(profile, 2));
+    let mut rng = Rng::from_seed([5; 32]);
+    Box::new(move || {
+        let start = Instant::now();
+        black_box(handshake(&dialer, &listener, &mut rng));
+        start.elapsed()
+    })
 }
 
-fn records(criterion: &mut Criterion) {
-    for size in [64 << 10, 1 << 20] {
-        let name = format!("commonware record of {} KiB, sealed and opened", size >> 10);
-        let mut group = criterion.benchmark_group(name);
-        group.throughput(Throughput::Bytes(size as u64));
-        for profile in PROFILES {
-            let mut rng = Rng::from_seed([5; 32]);
-            let keys = handshake(&terms(profile, 1), &terms(profile, 2), &mut rng);
-            let [ours, theirs] = keys;
-            let mut sealer = Sealer::new(profile, ours.d2l, size);
-            let mut opener = Opener::new(profile, theirs.d2l, size);
-            let message = vec![7; size];
-            let mut wire = Vec::new();
-            group.bench_function(format!("{profile}, {OURS}"), |bencher| {
-                bencher.iter(|| {
-                    wire.clear();
-                    sealer.seal(&message, &mut wire).expect("it fits");
-                    let opened = opener.open(&mut &wire[..]).expect("it was sealed so");
-                    opened.expect("it is whole").len()
-                });
-            });
-        }
-        group.finish();
-    }
+/// A record is sealed by one end and opened by the other.
+fn records(profile: Profile, size: usize) -> Once<'static> {
+    let mut rng = Rng::from_seed([5; 32]);
+    let [ours, theirs] = handshake(&terms(profile, 1), &terms(profile, 2), &mut rng);
+    let mut sealer = Sealer::new(profile, ours.d2l, size);
+    let mut opener = Opener::new(profile, theirs.d2l, size);
+    let (message, mut wire) = (vec![7; size], Vec::new());
+    Box::new(move || {
+        let start = Instant::now();
+        wire.clear();
+        sealer.seal(&message, &mut wire).expect("it fits");
+        let opened = opener.open(&mut &wire[..]).expect("it was sealed so");
+        black_box(opened.expect("it is whole").len());
+        start.elapsed()
+    })
 }
 
-criterion_group!(benches, handshakes, records);
-criterion_main!(benches);
+fn main() {
+    let name = std::env::args().find_map(|word| Profile::from_name(&word));
+    let profile = name.unwrap_or_default();
+    const SIZES: [usize; 2] = [64 << 10, 1 << 20];
+    let [each, small, large] = in_turn([
+        handshakes(profile),
+        records(profile, SIZES[0]),
+        records(profile, SIZES[1]),
+    ]);
+    println!("handshakes_per_s {each:.0}");
+    for (rate, size) in [small, large].into_iter().zip(SIZES) {
+        println!("records_{size}_mb_per_s {:.0}", megabytes(rate, size));
+    }
+}

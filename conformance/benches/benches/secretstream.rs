@@ -1,8 +1,11 @@
-//! Sealing and opening 64 KiB messages of OpenZiti's streams. libsodium's own speed is printed by
-//! `cargo xtask bench ziti`, beside this.
+//! Sealing and opening 64 KiB messages of OpenZiti's streams, as lines that `cargo xtask bench ziti`
+//! compares with libsodium's own.
 
-use criterion::{Criterion, Throughput, criterion_group, criterion_main};
-use std::time::{Duration, Instant};
+mod measure;
+
+use measure::{Once, in_turn, megabytes};
+use std::hint::black_box;
+use std::time::Instant;
 use stillwire_core::crypto::Secret;
 use stillwire_core::ziti::secretstream::{OVERHEAD, tag};
 use stillwire_core::ziti::{Dialect, Pull, Push};
@@ -10,44 +13,34 @@ use stillwire_core::ziti::{Dialect, Pull, Push};
 const MESSAGE: usize = 64 << 10;
 const HEADER: [u8; 24] = [7; 24];
 
-/// Apart by feature, or criterion would compare a run with one to a run with the other.
-const OURS: &str = if cfg!(feature = "aws-lc") {
-    "stillwire with aws-lc"
-} else {
-    "stillwire"
-};
-
 fn key() -> Secret {
     Secret::from([0x42; 32])
 }
 
-fn messages(criterion: &mut Criterion) {
-    let mut group = criterion.benchmark_group("secretstream 64 KiB");
-    group.throughput(Throughput::Bytes(MESSAGE as u64));
-    group.bench_function(format!("push, {OURS}"), |bencher| {
-        let mut push = Push::new(&key(), &HEADER);
-        let mut message = vec![0x55; MESSAGE + OVERHEAD];
-        bencher.iter(|| push.seal(tag::MESSAGE, &[], &mut message));
+fn main() {
+    let mut push = Push::new(&key(), &HEADER);
+    let mut sealed = vec![0x55; MESSAGE + OVERHEAD];
+    let seal: Once<'_> = Box::new(move || {
+        let start = Instant::now();
+        push.seal(tag::MESSAGE, &[], &mut sealed)
+            .expect("it has room");
+        black_box(&sealed);
+        start.elapsed()
     });
-    group.bench_function(format!("pull, {OURS}"), |bencher| {
-        bencher.iter_custom(|times| {
-            let mut push = Push::new(&key(), &HEADER);
-            let mut pull = Pull::new(&key(), &HEADER, Dialect::Sodium);
-            let mut message = vec![0x55; MESSAGE + OVERHEAD];
-            let mut spent = Duration::ZERO;
-            for _ in 0..times {
-                push.seal(tag::MESSAGE, &[], &mut message)
-                    .expect("it has room");
-                let start = Instant::now();
-                let opened = pull.open(&[], &mut message);
-                spent += start.elapsed();
-                assert_eq!(opened, Ok(tag::MESSAGE));
-            }
-            spent
-        });
+    let mut other = Push::new(&key(), &HEADER);
+    let mut pull = Pull::new(&key(), &HEADER, Dialect::Sodium);
+    let mut message = vec![0x55; MESSAGE + OVERHEAD];
+    let open: Once<'_> = Box::new(move || {
+        other
+            .seal(tag::MESSAGE, &[], &mut message)
+            .expect("it has room");
+        let start = Instant::now();
+        let opened = pull.open(&[], &mut message);
+        let spent = start.elapsed();
+        assert_eq!(opened, Ok(tag::MESSAGE));
+        spent
     });
-    group.finish();
+    let [push, pull] = in_turn([seal, open]);
+    println!("push_mb_per_s {:.0}", megabytes(push, MESSAGE));
+    println!("pull_mb_per_s {:.0}", megabytes(pull, MESSAGE));
 }
-
-criterion_group!(benches, messages);
-criterion_main!(benches);
