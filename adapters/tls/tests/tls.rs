@@ -72,7 +72,7 @@ async fn dial(at: SocketAddr, n: u8, settings: &Settings) -> Result<Connection, 
 }
 
 #[tokio::test]
-async fn both_ends_know_each_other_by_their_certificates() {
+async fn trap_08_both_ends_know_each_other_by_their_certificates() {
     let cluster = Cluster::new();
     let (server, client) = (cluster.node(1), cluster.node(2));
     let (node, at, _) = listening(&cluster.settings(Some(&server), None)).await;
@@ -227,7 +227,7 @@ async fn a_revoked_server_is_not_talked_to() {
 }
 
 #[tokio::test]
-async fn strangers_are_refused_in_both_directions() {
+async fn trap_08_strangers_are_refused_in_both_directions() {
     let (ours, theirs) = (Cluster::new(), Cluster::new());
     let server = ours.node(1);
     let (_node, at, _) = listening(&ours.settings(Some(&server), None)).await;

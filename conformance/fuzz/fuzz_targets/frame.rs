@@ -1,21 +1,6 @@
-//! A chunk's plaintext: what is decoded and encoded again is the same bytes, however it is split.
 #![no_main]
 
-use libfuzzer_sys::fuzz_target;
-use stillwire_core::aznet::wire::frame::{decode, encode, split_first};
+#[path = "../bodies/frame.rs"]
+mod body;
 
-const LIMIT: usize = 1_000;
-
-fuzz_target!(|data: &[u8]| {
-    let Ok((frames, rest)) = decode(data, LIMIT) else {
-        return;
-    };
-    let mut again = Vec::new();
-    for frame in frames {
-        assert!(frame.payload.len() <= LIMIT);
-        encode(frame, &mut again).unwrap();
-    }
-    again.extend_from_slice(rest);
-    assert_eq!(again, data);
-    assert!(split_first(rest, LIMIT).unwrap().is_none());
-});
+libfuzzer_sys::fuzz_target!(|data: &[u8]| body::fuzz(data));

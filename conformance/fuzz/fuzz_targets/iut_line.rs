@@ -1,15 +1,6 @@
-//! Any line: the implementation under test answers one JSON object, whatever it is asked.
 #![no_main]
 
-use libfuzzer_sys::fuzz_target;
-use stillwire_conformance::iut::Iut;
+#[path = "../bodies/iut_line.rs"]
+mod body;
 
-fuzz_target!(|data: &[u8]| {
-    let mut iut = Iut::new();
-    for line in data.split(|byte| *byte == b'\n') {
-        let answer = iut.answer(line);
-        assert!(!answer.contains('\n'));
-        let value: serde_json::Value = serde_json::from_str(&answer).unwrap();
-        assert!(value.is_object());
-    }
-});
+libfuzzer_sys::fuzz_target!(|data: &[u8]| body::fuzz(data));

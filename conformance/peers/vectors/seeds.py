@@ -2,6 +2,7 @@
 
 import json
 import shutil
+import struct
 
 import handshakes
 from peer import ROOT, VECTORS
@@ -25,6 +26,17 @@ def write(target, seeds):
     for at, seed in enumerate(chosen[::step][:MOST]):
         (folder / f"{at:02}").write_bytes(seed)
     print(f"{target}: {len(list(folder.iterdir()))} seeds")
+
+
+def frames(data):
+    """ASoc frames as the target reads them; what does not fit is left out."""
+    told = b""
+    while len(data) >= 14:
+        kind, stream, sequence, length = struct.unpack(">xBIII", data[:14])
+        payload, data = data[14 : 14 + length], data[14 + length :]
+        if max(stream, sequence, len(payload)) < 256:
+            told += bytes([kind, stream, sequence, len(payload)]) + payload
+    return told
 
 
 if __name__ == "__main__":
@@ -54,3 +66,12 @@ if __name__ == "__main__":
     # Role, profile and stage, then the size of the pieces: a server and a client, before and after the handshake.
     said = [bytes.fromhex(ask["bytes"]) for ask in steps("asoc/session") if ask["op"] == "asoc.input"]
     write("asoc_connection", (bytes([how, 7]) + data for how in (0, 2, 4, 6) for data in said))
+    # Which end and cipher, the size of pieces, then the frames, whose numbers are a byte each.
+    write("asoc_sealed", (bytes([how, 9]) + told for how in (0, 1, 2, 3) for told in map(frames, said) if told))
+    parts = [bytes.fromhex(ask["bytes"]) for ask in steps("ziti/multipart") if "bytes" in ask]
+    opened = [bytes.fromhex(ask["header"]) for ask in steps("ziti/secretstream") if "header" in ask]
+    sealed = [bytes.fromhex(ask["wire"]) for ask in steps("ziti/secretstream") if "wire" in ask]
+    write("ziti", (bytes([how, 7]) + data for how in (0, 1, 2) for data in [*parts, *opened, *sealed]))
+    asked = steps("packetfs/preface", "packetfs/record", "packetfs/rebuild")
+    made = [bytes.fromhex(ask[name]) for ask in asked for name in ("bytes", "wire") if name in ask]
+    write("packetfs", (bytes([step]) + data for step in (5, 255) for data in made))

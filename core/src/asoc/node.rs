@@ -52,6 +52,9 @@ pub struct NodeConfig {
     pub discovery: bool,
     /// Peers that are dialed for ever.
     pub static_peers: Vec<SocketAddr>,
+    /// Whether peers that discovery brings are dialed. Without it they are only told of, and one that
+    /// moves is lost and found again.
+    pub dial_discovered: bool,
     /// Peers that discovery may bring at the most.
     pub discovered_peers: usize,
     /// How long one attempt to connect may take.
@@ -86,6 +89,7 @@ impl Default for NodeConfig {
             port: 9000,
             discovery: true,
             static_peers: Vec::new(),
+            dial_discovered: true,
             discovered_peers: 1024,
             connect_timeout: Duration::from_secs(10),
             announce_every: Duration::from_secs(3),

@@ -13,7 +13,7 @@ pub(super) async fn run(verb: &AsocDiscover, run: &Run) -> Result<(), Fault> {
     options.config.community.clone_from(&verb.community);
     options.config.discovery = true;
     // We only listen: nobody is dialed, and our own announcement goes nowhere.
-    options.config.discovered_peers = 0;
+    options.config.dial_discovered = false;
     options.discovery_bind = resolve(&verb.bind).await?;
     options.discovery_to = SocketAddr::from(([127, 0, 0, 1], 9));
     let node = start(options).await.map_err(|error| fault(&error))?;

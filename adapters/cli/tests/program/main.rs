@@ -3,6 +3,8 @@
 
 mod asoc;
 mod bad_input;
+#[cfg(target_os = "linux")]
+mod discovery;
 mod examine;
 mod files;
 mod forwarding;

@@ -60,6 +60,7 @@ pub(crate) struct Running {
     stdout: Option<JoinHandle<Vec<u8>>>,
     stderr: Option<JoinHandle<Vec<u8>>>,
     told: Arc<Mutex<Vec<u8>>>,
+    printed: Arc<Mutex<Vec<u8>>>,
     started: Instant,
 }
 
@@ -98,10 +99,10 @@ fn start_read(mut command: Command, input: Input, read: bool) -> Running {
         // The process may end before it has read everything.
         thread::spawn(move || drop(stdin.write_all(&bytes)));
     }
-    let told = Arc::default();
+    let (told, printed) = (Arc::default(), Arc::default());
     let stdout = child.stdout.take().map(|from| {
         if read {
-            return read_all(from, Arc::default());
+            return read_all(from, Arc::clone(&printed));
         }
         drop(from);
         thread::spawn(Vec::new)
@@ -112,6 +113,7 @@ fn start_read(mut command: Command, input: Input, read: bool) -> Running {
         .map(|from| read_all(from, Arc::clone(&told)));
     Running {
         told,
+        printed,
         child,
         stdout,
         stderr,
@@ -173,6 +175,12 @@ impl Running {
     /// What the process has said on stderr so far.
     pub(crate) fn told(&self) -> String {
         String::from_utf8_lossy(&self.told.lock().unwrap()).into_owned()
+    }
+
+    /// What the process has said on stdout so far.
+    #[cfg(target_os = "linux")]
+    pub(crate) fn printed(&self) -> String {
+        String::from_utf8_lossy(&self.printed.lock().unwrap()).into_owned()
     }
 
     pub(crate) fn is_running(&mut self) -> bool {

@@ -76,7 +76,11 @@ impl Node {
             self.report(now, AuditKind::of(&fault), Some(node), Some(from));
             return Err(fault);
         }
-        let target = self.target_for(now, node, address);
+        let target = if self.config.dial_discovered {
+            self.target_for(now, node, address)
+        } else {
+            None
+        };
         let found = Found::new(address, now, target);
         self.found.insert(node, found);
         let event = NodeEvent::Found { node, address };

@@ -112,7 +112,7 @@ impl Node {
         found.settled = now.after(self.config.longest_retry);
         self.report(now, AuditKind::Moving, Some(node), Some(address.ip()));
         // Where we are connected there is nothing to move.
-        if self.is_reached(node) {
+        if self.is_reached(node) || !self.config.dial_discovered {
             return;
         }
         let id = self.add_target(address, Some(node), now);

@@ -168,6 +168,37 @@ fn a_peer_is_stale_after_15_s_and_port_0_is_not_dialed() {
 }
 
 #[test]
+fn discovered_peers_can_be_told_of_and_left_alone() {
+    let mut node = node(
+        1,
+        NodeConfig {
+            dial_discovered: false,
+            ..config()
+        },
+    );
+    drain(&mut node, ms(0));
+    // Another address does not move it, for nobody dials there.
+    for (second, from) in [(0, 9), (2, 9), (4, 8)] {
+        let message = announcement(2, 7_000, second, u32::try_from(second).unwrap());
+        let said = node.datagram(ms(second * 1_000), ip(from), &message);
+        assert_eq!(said, Ok(()), "{second}");
+    }
+    let mut told = drain(&mut node, ms(5_000)).0;
+    told.extend(drain(&mut node, ms(16_999)).0);
+    let event = |output: &NodeOutput| matches!(output, NodeOutput::Event(_));
+    let found = NodeEvent::Found {
+        node: name(2),
+        address: at(9, 7_000),
+    };
+    let events: Vec<_> = told.iter().filter(|output| event(output)).collect();
+    assert_eq!(events, [&NodeOutput::Event(found)]);
+    assert!(dials(&told).is_empty());
+    assert_eq!(kinds(&told), ["moving"]);
+    let (told, _) = drain(&mut node, ms(17_000));
+    assert!(told.contains(&NodeOutput::Event(NodeEvent::Lost { node: name(2) })));
+}
+
+#[test]
 fn one_message_a_second_of_a_node_and_ten_of_an_address() {
     let mut node = node(1, config());
     node.datagram(ms(0), ip(2), &announcement(2, 9000, 0, 1))
