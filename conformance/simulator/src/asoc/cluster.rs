@@ -271,7 +271,9 @@ impl Cluster {
     pub(super) fn carry(&mut self, wire: Wire, from: Side, mut bytes: Vec<u8>) {
         let at = self.later();
         let (troubled, alter, cut) = (self.troubled(), self.scene.alter, self.scene.cut);
-        let attacked = troubled && self.rng.chance(alter);
+        // A bit that was changed already must not be changed back.
+        let forged = self.wires.get(&wire).is_some_and(|tcp| tcp.forged);
+        let attacked = troubled && self.rng.chance(alter) && !forged;
         let touch = if attacked {
             self.tamper(wire, from, &mut bytes)
         } else {
