@@ -2,6 +2,8 @@
 
 use crate::support::{Input, Running, noise, run, start, start_unread, stillwire};
 use std::fs;
+use std::io::{Read, Write};
+use std::net::{TcpListener, TcpStream};
 use std::path::{Path, PathBuf};
 use std::process::Command;
 
@@ -174,17 +176,95 @@ fn a_key_that_others_may_read_is_refused() {
 
 #[test]
 fn keys_come_from_the_environment_and_from_commands_too() {
-    let sides = Sides::new("packetfs");
-    let key = fs::read_to_string(&sides.files[0]).unwrap();
-    let mut listener = stillwire(["packetfs", "listen", "127.0.0.1:0", "--echo"]);
-    listener.env("STILLWIRE_PACKETFS_PSK", key.trim());
+    let variables = [
+        "STILLWIRE_ZITI_KEY",
+        "STILLWIRE_COMMONWARE_KEY",
+        "STILLWIRE_PACKETFS_PSK",
+    ];
+    for (protocol, variable) in PROTOCOLS.into_iter().zip(variables) {
+        let sides = Sides::new(protocol);
+        let with_peer = |mut command: Command, side: usize| {
+            if let Some(peer) = &sides.peers[side] {
+                command.args(["--peer-key", peer]);
+            }
+            command
+        };
+        let listener = stillwire([protocol, "listen", "127.0.0.1:0", "--echo"]);
+        let mut listener = with_peer(listener, 0);
+        let key = fs::read_to_string(&sides.files[0]).unwrap();
+        listener.env(variable, key.trim());
+        let running = start(listener, Input::Nothing);
+        let address = listening(&running);
+        let mut dial = with_peer(stillwire([protocol, "dial", &address]), 1);
+        dial.arg("--key-command");
+        dial.arg(format!("cat '{}'", sides.files[1].display()));
+        let done = run(dial, Input::Bytes(b"hello".to_vec())).expect(0);
+        assert_eq!(done.stdout, b"hello", "{protocol}");
+        // Another key there, and nobody gets in; no key in any line.
+        let mut stranger = with_peer(stillwire([protocol, "dial", &address]), 1);
+        let other = keygen(protocol).key;
+        stranger.env(variable, other.trim());
+        let done = run(stranger, Input::Bytes(b"hello".to_vec()));
+        assert!(matches!(done.code, Some(3..=5)), "{protocol}: {done:?}");
+        assert!(done.stdout.is_empty());
+        let told = stop(running);
+        for text in [&done.stderr, &told] {
+            assert!(!text.contains(other.trim()) && !text.contains(key.trim()));
+        }
+        // Not a key: a usage error that does not repeat it.
+        let mut wrong = with_peer(stillwire([protocol, "dial", "127.0.0.1:9"]), 1);
+        wrong.env(variable, "not a key at all");
+        let done = run(wrong, Input::Nothing).expect(2);
+        assert!(!done.stderr.contains("not a key at all"), "{}", done.stderr);
+    }
+}
+
+#[test]
+fn a_handshake_that_was_recorded_is_refused_the_second_time() {
+    let sides = Sides::new("commonware");
+    let listener = sides.command(0, &["commonware", "listen", "127.0.0.1:0", "--echo"]);
     let running = start(listener, Input::Nothing);
     let address = listening(&running);
-    let mut dial = stillwire(["packetfs", "dial", &address, "--key-command"]);
-    dial.arg(format!("cat '{}'", sides.files[1].display()));
-    let done = run(dial, Input::Bytes(b"hello".to_vec())).expect(0);
-    assert_eq!(done.stdout, b"hello");
+    // What a dialer says to somebody who answers nothing.
+    let recorder = TcpListener::bind("127.0.0.1:0").unwrap();
+    let at = recorder.local_addr().unwrap().to_string();
+    let dial = sides.command(1, &["commonware", "dial", &at]);
+    let dialing = start(dial, Input::Nothing);
+    let (mut recorded, _) = recorder.accept().unwrap();
+    // An identity of 32 bytes and a Syn of 104, each behind its length.
+    let mut said = [0; 1 + 32 + 1 + 104];
+    recorded.read_exact(&mut said).unwrap();
+    drop(recorded);
+    dialing.finish();
+    let replay = || {
+        let mut stream = TcpStream::connect(&address).unwrap();
+        stream.write_all(&said).unwrap();
+        let patience = Some(std::time::Duration::from_secs(20));
+        stream.set_read_timeout(patience).unwrap();
+        let mut answer = [0; 138];
+        match stream.read(&mut answer) {
+            Ok(n) => n > 0,
+            Err(error) => panic!("{error}"),
+        }
+    };
+    assert!(replay(), "the first one is answered");
+    assert!(!replay(), "the second one is not");
+    running.wait_to_hear("came before");
     stop(running);
+}
+
+#[test]
+fn the_whole_handshake_has_the_deadline_of_the_command_line() {
+    for protocol in PROTOCOLS {
+        let sides = Sides::new(protocol);
+        let silent = TcpListener::bind("127.0.0.1:0").unwrap();
+        let at = silent.local_addr().unwrap().to_string();
+        let dial = sides.command(1, &[protocol, "dial", &at, "--handshake-timeout", "1"]);
+        let done = run(dial, Input::Nothing).expect(4);
+        assert!(done.stdout.is_empty(), "{protocol}");
+        let dial = sides.command(1, &[protocol, "dial", &at, "--handshake-timeout", "0"]);
+        run(dial, Input::Nothing).expect(2);
+    }
 }
 
 #[test]
