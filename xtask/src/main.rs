@@ -13,6 +13,7 @@ mod peer;
 mod process;
 mod python;
 mod scale;
+mod sshd;
 mod steps;
 mod summary;
 mod ziti;

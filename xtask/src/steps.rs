@@ -2,13 +2,15 @@
 //! that cannot run here says why; a step that fails does not stop the others.
 
 use std::cell::{OnceCell, RefCell};
-use std::path::PathBuf;
+use std::path::{Path, PathBuf};
 use std::process::Command;
 use std::time::Duration;
 
 use crate::azurite::Azurite;
 use crate::summary::{Counts, Summary, Verdict};
-use crate::{Problem, azurite, commonware, house, limits, options, peer, process, python, ziti};
+use crate::{
+    Problem, azurite, commonware, house, limits, options, peer, process, python, sshd, ziti,
+};
 
 /// Longer than any step takes from a clean clone on two cores; a step that hangs is
 /// ended then, and the others still run.
@@ -76,6 +78,11 @@ const STEPS: &[(&str, &str, Run)] = &[
         let arguments = ["test", "-p", "stillwire-core", "--features", "aws-lc"];
         counted(house::cargo().args(arguments), Counts::read_libtest)
     }),
+    (
+        "wasm",
+        "the core for wasm32, where that target is installed",
+        wasm,
+    ),
     (
         "simulator",
         "two machines, a faulty store, 2,800 seeds over blobs, queues and tables",
@@ -292,7 +299,7 @@ impl World {
 }
 
 fn peers(world: &World) -> Verdict {
-    for (name, place) in ziti::environment() {
+    for (name, place) in ziti::environment().into_iter().chain(ssh()) {
         println!("{name} is {place}");
     }
     match world.services() {
@@ -315,6 +322,7 @@ fn interop(world: &World) -> Verdict {
             let mut environment = azurite.environment();
             environment.push(("STILLWIRE_GO_AZNET", go.display().to_string()));
             environment.extend(asoc());
+            environment.extend(ssh());
             environment.extend(ziti::environment());
             tests_of(&Target::is_interop, &environment)
         }
@@ -322,6 +330,7 @@ fn interop(world: &World) -> Verdict {
             // The command line's tests need no services, save for a few that say so.
             println!("without services ({why}): what needs none runs");
             let mut environment: Vec<_> = asoc().into_iter().collect();
+            environment.extend(ssh());
             environment.extend(ziti::environment());
             tests_of(&Target::is_interop, &environment)
         }
@@ -334,6 +343,17 @@ fn asoc() -> Option<(&'static str, String)> {
         Ok(python) => Some(("STILLWIRE_ASOC_PYTHON", python.display().to_string())),
         Err(why) => {
             println!("without the Python ASoc node: {why}");
+            None
+        }
+    }
+}
+
+/// What runs a real sshd, if it can be had.
+fn ssh() -> Option<(&'static str, String)> {
+    match sshd::script() {
+        Ok(script) => Some(("STILLWIRE_SSHD", script.display().to_string())),
+        Err(why) => {
+            println!("without an sshd: {why}");
             None
         }
     }
@@ -353,6 +373,19 @@ fn commonware(world: &World) -> Verdict {
         Err(commonware::Missing::Unavailable(why)) => Verdict::Skipped(why),
         Err(commonware::Missing::Broken(problem)) => Verdict::Failed(Counts::default(), problem),
     }
+}
+
+fn wasm(_: &World) -> Verdict {
+    let target = ["--target", "wasm32-unknown-unknown"];
+    let rustc = std::env::var_os("RUSTC").unwrap_or_else(|| "rustc".into());
+    let mut asking = house::command(rustc);
+    let library = process::captured(asking.args(["--print", "target-libdir"]).args(target));
+    if !library.is_ok_and(|place| Path::new(place.trim()).is_dir()) {
+        let why = "the target wasm32-unknown-unknown is not installed: rustup target add it";
+        return Verdict::Skipped(why.into());
+    }
+    let check = ["check", "-p", "stillwire-core"];
+    whole(house::cargo().args(check).args(target))
 }
 
 fn packetfs_peer(_: &World) -> Verdict {

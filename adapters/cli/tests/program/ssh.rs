@@ -1,4 +1,6 @@
 //! `dial` as the `ProxyCommand` of a real ssh, to a real sshd behind `listen --forward`.
+//!
+//! `STILLWIRE_SSHD` names what runs the server; without it the usual places are looked through.
 #![cfg(unix)]
 
 use crate::support::{Input, Place, noise, start, wait_for};
@@ -9,9 +11,19 @@ use std::process::{Child, Command, Stdio};
 
 /// The program, where packages put it; servers' are not in everybody's path.
 fn find(name: &str) -> Option<PathBuf> {
+    let variable = format!("STILLWIRE_{}", name.to_uppercase());
+    if let Some(given) = std::env::var_os(variable) {
+        return Some(given.into());
+    }
     let path = std::env::var_os("PATH").unwrap_or_default();
     let mut places: Vec<_> = std::env::split_paths(&path).collect();
-    places.extend(["/usr/sbin", "/usr/local/sbin", "/sbin"].map(PathBuf::from));
+    let servers = [
+        "/usr/sbin",
+        "/usr/local/sbin",
+        "/sbin",
+        "/opt/homebrew/sbin",
+    ];
+    places.extend(servers.map(PathBuf::from));
     let mut found = places.into_iter().map(|place| place.join(name));
     found.find(|file| file.is_file())
 }
@@ -65,7 +77,7 @@ fn ssh_comes_through_as_a_proxy_command() {
         Command::new(&sshd)
             .args(["-D", "-e", "-f"])
             .arg(&config)
-            .stderr(Stdio::null())
+            .stderr(fs::File::create(place.path("sshd.log")).unwrap())
             .spawn()
             .unwrap(),
     );
@@ -76,7 +88,8 @@ fn ssh_comes_through_as_a_proxy_command() {
         up || server.0.try_wait().unwrap().is_some()
     });
     if !up {
-        eprintln!("skipped: this sshd does not run here");
+        let told = fs::read_to_string(place.path("sshd.log")).unwrap();
+        eprintln!("skipped: this sshd does not run here: {}", told.trim());
         return;
     }
     let listener = start(
