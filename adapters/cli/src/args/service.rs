@@ -72,8 +72,9 @@ pub struct Bench {
 #[derive(Args, Debug)]
 #[command(after_help = "\
 Nothing is sent: the protocol runs here, in virtual time, and its requests are counted. The prices \
-are list prices in US dollars, without taxes, free amounts and discounts, and not looked up; see \
-docs/src/cost.md for the form of a file with yours.
+are list prices in US dollars as of July 2024, without taxes, free amounts and discounts. They are \
+not looked up: check them against https://azure.microsoft.com/pricing/details/storage/ for your \
+region. docs/src/cost.md says where they are from and shows the form of a file with yours.
 
 Examples:
   stillwire estimate --bytes 10GB

@@ -127,6 +127,9 @@ fn report(run: &Run, service: &str, prices: &Prices, lines: &[Line], totals: &To
         "prices    {service}, as of {}, in {currency} for 10,000 requests\n",
         prices.as_of
     );
+    if let Some(page) = &prices.page {
+        let _ = writeln!(human, "          list prices: check them against {page}");
+    }
     let mut parts = Vec::new();
     for line in lines {
         let cost = line.cost(prices);
@@ -157,6 +160,7 @@ fn report(run: &Run, service: &str, prices: &Prices, lines: &[Line], totals: &To
         "policy": policy,
         "currency": currency,
         "as_of": prices.as_of,
+        "price_page": prices.page,
         "parts": parts,
         "total": totals.total,
         "traffic": totals.traffic,

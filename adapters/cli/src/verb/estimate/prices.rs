@@ -1,6 +1,6 @@
 //! What requests cost: data that the user can replace.
 
-use crate::exit::{Code, Fault};
+use crate::exit::{Code, Fault, one_line};
 use serde_json::Value;
 use std::path::Path;
 
@@ -42,6 +42,8 @@ impl Class {
 pub(super) struct Prices {
     pub(super) currency: String,
     pub(super) as_of: String,
+    /// Where they can be checked.
+    pub(super) page: Option<String>,
     /// For ten thousand requests, in the order of [`Class::ALL`].
     per_10k: [f64; 4],
     /// For a gigabyte (10^9 bytes) that leaves the region.
@@ -75,7 +77,7 @@ impl Prices {
         let json: Value = serde_json::from_str(text).map_err(|error| error.to_string())?;
         let word = |name: &str| {
             let value = json.get(name).and_then(Value::as_str);
-            value.unwrap_or("unknown").to_owned()
+            one_line(value.unwrap_or("unknown"))
         };
         let prices = json.get(service).ok_or(format!("none for {service}"))?;
         let price = |name: &str| {
@@ -91,6 +93,7 @@ impl Prices {
         Ok(Self {
             currency: word("currency"),
             as_of: word("as_of"),
+            page: json.get("page").and_then(Value::as_str).map(one_line),
             per_10k,
             traffic: price("traffic")?,
         })
@@ -117,6 +120,9 @@ mod tests {
         for service in ["azblob", "azqueue", "aztable"] {
             let prices = Prices::load(service, None).unwrap();
             assert_eq!(prices.currency, "USD");
+            assert!(prices.as_of.contains("20"), "{}", prices.as_of);
+            assert!(prices.page.unwrap().starts_with("https://"), "{service}");
+            let prices = Prices::load(service, None).unwrap();
             assert!(prices.per_10k(Class::Read) > 0.0, "{service}");
         }
         assert!(Prices::load("asoc", None).is_err());
@@ -128,6 +134,7 @@ mod tests {
         let prices = Prices::parse(whole, "azblob").unwrap();
         assert!((prices.per_10k(Class::List) - 2.0).abs() < 1e-9);
         assert_eq!(prices.currency, "unknown");
+        assert_eq!(prices.page, None);
         for (from, to) in [
             ("\"list\":2,", ""),
             ("2", "-2"),
