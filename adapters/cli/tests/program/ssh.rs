@@ -7,7 +7,7 @@ use crate::support::{Input, Place, noise, start, wait_for};
 use std::fs;
 use std::net::{TcpListener, TcpStream};
 use std::path::{Path, PathBuf};
-use std::process::{Child, Command, Stdio};
+use std::process::{Child, Command};
 
 /// The program, where packages put it; servers' are not in everybody's path.
 fn find(name: &str) -> Option<PathBuf> {
