@@ -10,8 +10,8 @@ use std::time::Duration;
 use stillwire_core::Instant;
 use stillwire_futures::Runtime;
 
-/// Kept to one host: both directions of a connection and some more.
-const IDLE_CONNECTIONS: usize = 16;
+/// Kept to one host: all that a connection over queues has under way.
+const IDLE_CONNECTIONS: usize = 64;
 /// Below the emulator's keep-alive of 5 s, so that a request rarely meets a closing connection.
 const IDLE_TIME: Duration = Duration::from_secs(4);
 

@@ -8,8 +8,8 @@ use futures_util::StreamExt;
 use std::sync::Arc;
 use std::time::Duration;
 
-/// Connections kept open to one host: both directions of a connection and some more.
-const IDLE_CONNECTIONS: usize = 16;
+/// Connections kept open to one host: all that a connection over queues has under way.
+const IDLE_CONNECTIONS: usize = 64;
 /// Below the emulator's keep-alive of 5 s, so that a request rarely meets a closing connection.
 const IDLE_TIME: Duration = Duration::from_secs(4);
 const CONNECT_TIMEOUT: Duration = Duration::from_secs(20);

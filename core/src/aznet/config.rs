@@ -13,7 +13,7 @@ pub enum Policy {
     /// The default. Azure: 10 ms doubling to 500 ms, 2 s after a silent minute.
     #[default]
     Balanced,
-    /// Azure: 250 ms doubling to 10 s.
+    /// Azure: 250 ms doubling to 10 s, 15 s after a silent minute.
     Thrift,
 }
 
@@ -31,7 +31,7 @@ impl Policy {
         let (shortest, longest, silent) = match self {
             Self::Latency => (carrier.checked_div(10).unwrap_or_default(), 5, 25),
             Self::Balanced => (carrier, 50, 200),
-            Self::Thrift => (carrier.saturating_mul(25), 1_000, 1_000),
+            Self::Thrift => (carrier.saturating_mul(25), 1_000, 1_500),
         };
         Pauses {
             shortest,

@@ -388,7 +388,9 @@ impl Connection {
         }
         match result {
             Ok(_) => {
-                let asked = self.outbound.done(now, id, &mut self.stats);
+                let (profile, config) = (&self.profile, &self.config);
+                let stats = &mut self.stats;
+                let asked = self.outbound.done(now, id, profile, config, stats);
                 if let Some(took) = asked
                     && self.outbound.is_flushed()
                 {

@@ -235,7 +235,7 @@ impl Inbound {
                 let before = stats.chunks_opened;
                 let news = self.bytes(now, bytes, profile, config, stats)?;
                 self.releases
-                    .taken_in(stats.chunks_opened.saturating_sub(before));
+                    .taken_in(now, stats.chunks_opened.saturating_sub(before));
                 if news.frames || more {
                     self.poller.found(now, length, more);
                 } else {
@@ -425,6 +425,7 @@ impl Inbound {
             match current.kind {
                 kind::FIN => {
                     self.fin = true;
+                    self.releases.stop();
                     news.fin = true;
                 }
                 kind::ROTATE => {

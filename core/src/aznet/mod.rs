@@ -32,6 +32,7 @@ mod release;
 mod retry;
 mod stats;
 mod sweep;
+mod window;
 pub mod wire;
 
 pub use config::{Config, Policy};

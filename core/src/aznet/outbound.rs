@@ -9,6 +9,7 @@ use super::block::{Block, DONE};
 use super::config::Config;
 use super::retry::{Ids, Task};
 use super::stats::{Stats, add};
+use super::window::Window;
 use super::wire::chunk::Sealer;
 use super::wire::frame::kind;
 use crate::error::{Class, Error};
@@ -44,6 +45,7 @@ pub(super) struct Outbound {
     sealer: Sealer,
     block: Block,
     flights: VecDeque<Flight>,
+    window: Window,
     rotation: Option<Task>,
     /// Writes stored in, or on their way to, the present place.
     writes_in_place: u32,
@@ -65,6 +67,7 @@ impl Outbound {
             sealer,
             block: Block::default(),
             flights: VecDeque::new(),
+            window: Window::default(),
             rotation: None,
             writes_in_place: 0,
             places: 0,
@@ -116,7 +119,7 @@ impl Outbound {
         }
         let mut taken = self.block.write(data, profile, config, &mut self.sealer)?;
         // A full block goes in flight here and makes room for the next, where several may be.
-        while window(profile, config) > 1
+        while self.window.size(profile, config) > 1
             && let Some(rest) = data.get(taken..).filter(|rest| !rest.is_empty())
             && self.sequences_left(profile) > 0
             && self.may_seal(profile, config)
@@ -257,7 +260,8 @@ impl Outbound {
             return false;
         }
         let full = || ending || !self.block.has_room(profile, config);
-        self.flights.is_empty() || (self.flights.len() < window(profile, config) && full())
+        let most = self.window.size(profile, config);
+        self.flights.is_empty() || (self.flights.len() < most && full())
     }
 
     /// Closes the block, with the control frames that are wanted, and puts it in flight.
@@ -338,6 +342,8 @@ impl Outbound {
         &mut self,
         now: Instant,
         id: RequestId,
+        profile: &Profile,
+        config: &Config,
         stats: &mut Stats,
     ) -> Option<Duration> {
         if self.rotation.as_ref().is_some_and(|task| task.is(id)) {
@@ -364,6 +370,9 @@ impl Outbound {
             self.rotation = Some(Task::new(operation, now));
         }
         if let Operation::Write { bytes, .. } = flight.task.into_operation() {
+            if bytes.len() > profile.bytes_per_write / 2 {
+                self.window.stored(took, profile, config);
+            }
             self.block.recycle(bytes);
         }
         if flight.fin {
@@ -435,12 +444,4 @@ impl Outbound {
         self.ping = false;
         self.done = false;
     }
-}
-
-/// Writes that may be in flight: what the carrier takes, and with the block being gathered no more
-/// than `send_buffer` bytes, if that holds two of them.
-fn window(profile: &Profile, config: &Config) -> usize {
-    let most = usize::from(profile.writes_in_flight);
-    let fit = config.send_buffer.checked_div(profile.bytes_per_write);
-    most.min(fit.unwrap_or_default().saturating_sub(1)).max(1)
 }

@@ -5,6 +5,7 @@ mod bounds;
 mod closing;
 mod connecting;
 mod far;
+mod idle;
 mod queue;
 mod several;
 mod streaming;

@@ -43,6 +43,7 @@ fn sequence_of(operation: &Operation) -> u64 {
 
 #[test]
 fn bytes_arrive_whole_and_in_order_whatever_is_lost_doubled_or_late() {
+    let mut removals = 0;
     for seed in 1..=25 {
         let mut pair = pair(seed);
         (pair.lost_requests, pair.lost_replies) = (40, 40);
@@ -76,27 +77,42 @@ fn bytes_arrive_whole_and_in_order_whatever_is_lost_doubled_or_late() {
                     .eq(&(0..sealed.len() as u64).collect::<Vec<_>>())
             );
             assert!(end.tries.len() > sealed.len(), "something was retried");
-            assert!(end.conn.stats().deletes > 0);
+            removals += end.conn.stats().deletes;
         }
     }
+    assert!(removals > 0, "not all of it goes with its queue");
 }
 
 #[test]
 fn a_backlog_goes_out_in_full_chunks_as_many_at_once_as_the_carrier_takes() {
     let mut pair = pair(1);
     let data = pattern(300_000);
-    let n = pair.ends[0].conn.write(pair.now, &data).unwrap();
-    // Sixteen in flight and one that gathers; the greeting is a frame of five bytes.
-    assert_eq!(n, 17 * PAYLOAD - 5);
+    let mut n = pair.ends[0].conn.write(pair.now, &data).unwrap();
+    // Four in flight and one that gathers; the greeting is a frame of five bytes.
+    assert_eq!(n, 5 * PAYLOAD - 5);
     assert!(!pair.ends[0].conn.is_writable());
     pair.poll(0);
-    let writes = pair.ends[0].writes();
-    assert_eq!(writes.len(), 16);
-    for write in writes {
-        let Operation::Write { bytes, .. } = &write.operation else {
-            panic!()
-        };
-        assert_eq!(bytes.len(), CHUNK);
+    assert_eq!(pair.ends[0].writes().len(), 4);
+    // They are quick, so more may join them, up to sixteen.
+    for wanted in [8, 16, 16] {
+        pair.now = pair.now.after(Duration::from_millis(10));
+        let out = pair.ends[0].writes().into_iter();
+        for sequence in out.map(|w| sequence_of(&w.operation)).collect::<Vec<_>>() {
+            let which = pair.ends[0].going.iter().position(|going| {
+                matches!(&going.request.operation, Operation::Write { sequence: one, .. } if *one == sequence)
+            });
+            pair.perform(0, which.unwrap());
+        }
+        n += pair.ends[0].conn.write(pair.now, &data[n..]).unwrap();
+        pair.poll(0);
+        let writes = pair.ends[0].writes();
+        assert_eq!(writes.len(), wanted);
+        for write in writes {
+            let Operation::Write { bytes, .. } = &write.operation else {
+                panic!()
+            };
+            assert_eq!(bytes.len(), CHUNK);
+        }
     }
     push(&mut pair, 0, &data[n..]);
     pair.ends[0].conn.close_write(pair.now).unwrap();
@@ -367,6 +383,63 @@ fn nothing_more_is_got_while_too_much_waits_to_be_removed() {
     assert_eq!(at_once, 8, "as many removals at once as the carrier takes");
     pair.run(30 * SECOND, |p| p.ends[1].received.len() == sent);
     assert!(pair.ends[1].received == data);
+}
+
+/// Chunks that the listener has had removed.
+fn removed(pair: &Pair) -> u64 {
+    pair.ends[1].conn.stats().deletes
+}
+
+#[test]
+fn few_chunks_are_removed_when_they_have_waited_for_a_second() {
+    let mut pair = pair(7);
+    push(&mut pair, 0, &pattern(10 * PAYLOAD - 5));
+    pair.run(Duration::from_millis(700), |_| false);
+    assert_eq!(pair.ends[1].received.len(), 10 * PAYLOAD - 5);
+    assert_eq!(removed(&pair), 0);
+    pair.run(SECOND, |_| false);
+    assert_eq!(removed(&pair), 10);
+}
+
+#[test]
+fn many_chunks_are_removed_at_once() {
+    let mut pair = pair(7);
+    push(&mut pair, 0, &pattern(100 * PAYLOAD - 5));
+    pair.run(Duration::from_millis(500), |_| false);
+    assert_eq!(pair.ends[1].received.len(), 100 * PAYLOAD - 5);
+    assert!((64..=100).contains(&removed(&pair)), "{}", removed(&pair));
+    pair.run(3 * SECOND, |_| false);
+    assert_eq!(removed(&pair), 100);
+}
+
+#[test]
+fn what_is_left_when_the_stream_ends_goes_with_its_queue() {
+    let mut pair = pair(7);
+    let data = pattern(30 * PAYLOAD - 5);
+    push(&mut pair, 0, &data);
+    let now = pair.now;
+    for end in &mut pair.ends {
+        end.conn.close_write(now).unwrap();
+    }
+    pair.run(60 * SECOND, |p| p.ends.iter().all(|e| e.closed().is_some()));
+    assert!(pair.ends[1].received == data);
+    assert!(pair.ends.iter().all(|end| end.closed() == Some(&Ok(()))));
+    assert!(pair.removed, "the queue itself");
+    assert_eq!(removed(&pair), 0);
+}
+
+#[test]
+fn a_stream_that_ends_while_much_is_left_is_still_taken_leave_of() {
+    // Nothing is removed, and more is left than reading would go on with.
+    let mut pair = pair(7);
+    pair.unreleasable = Some(FailureKind::Unreachable);
+    push(&mut pair, 0, &pattern(300 * PAYLOAD));
+    let now = pair.now;
+    for end in &mut pair.ends {
+        end.conn.close_write(now).unwrap();
+    }
+    pair.run(20 * SECOND, |p| p.ends.iter().all(|e| e.closed().is_some()));
+    assert!(pair.ends.iter().all(|end| end.closed() == Some(&Ok(()))));
 }
 
 #[test]

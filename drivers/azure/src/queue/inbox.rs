@@ -119,8 +119,9 @@ impl Inbox {
         if got == 0 && !gap {
             return Reply::Nothing { missing: false };
         }
-        // Old messages that come again must not hold up what is behind them.
-        let more = got >= asked;
+        // Old messages that come again must not hold up what is behind them. But what is missing is
+        // still on its way, and getting on and on would only hide all that comes after it.
+        let more = got >= asked && !gap;
         Reply::NotYet { gap, more }
     }
 

@@ -77,7 +77,8 @@ impl Default for Limits {
     fn default() -> Self {
         Self {
             writes_in_flight: 16,
-            deletes_in_flight: 16,
+            // More than writes: whoever reads keeps up with whoever writes.
+            deletes_in_flight: 32,
             visibility: Duration::from_secs(5),
             grant_lifetime: Duration::from_secs(24 * 3_600),
         }

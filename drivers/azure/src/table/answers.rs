@@ -136,8 +136,9 @@ impl Exchange {
         let end = rows::page(body, |row| run.take(row));
         if run.rows > 0 {
             query.session.saw_rows(run.rows, run.bytes.len());
-            let more =
-                end != End::Whole || run.rows >= query.rows || continuation(headers).is_some();
+            // What is missing is still on its way: it needs no look at once.
+            let more = !run.gap
+                && (end != End::Whole || run.rows >= query.rows || continuation(headers).is_some());
             return Ok(Task::Done(Ok(Reply::Data {
                 bytes: Bytes::from(run.bytes),
                 more,
@@ -145,6 +146,12 @@ impl Exchange {
         }
         if let Some((kind, what)) = run.fault {
             return Err(self.fault(kind, &what));
+        }
+        if run.gap {
+            return Ok(Task::Done(Ok(Reply::NotYet {
+                gap: true,
+                more: false,
+            })));
         }
         match (end, continuation(headers)) {
             (End::Garbage, _) => Err(self.fault(

@@ -64,7 +64,8 @@ impl Default for Limits {
     fn default() -> Self {
         Self {
             rows_in_flight: 16,
-            bytes_per_read: 16 * 1_024 * 1_024,
+            // Four of the largest rows: the next are read while these are worked on.
+            bytes_per_read: 4 * 1_024 * 1_024,
             transactions_with_grant: false,
             grant_lifetime: Duration::from_secs(24 * 3_600),
         }

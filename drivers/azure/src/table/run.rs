@@ -40,6 +40,8 @@ pub(super) struct Run {
     limit: usize,
     pub(super) bytes: Vec<u8>,
     pub(super) rows: usize,
+    /// A row that comes later was there, and the next one was not.
+    pub(super) gap: bool,
     /// What is wrong with the row that should be next.
     pub(super) fault: Option<(FailureKind, String)>,
 }
@@ -53,6 +55,7 @@ impl Run {
             limit: query.limit,
             bytes: Vec::with_capacity(likely.min(query.limit).saturating_add(ROOM)),
             rows: 0,
+            gap: false,
             fault: None,
         }
     }
@@ -72,6 +75,7 @@ impl Run {
             return ControlFlow::Continue(());
         }
         if sequence > self.next {
+            self.gap = true;
             return ControlFlow::Break(());
         }
         let start = self.bytes.len();

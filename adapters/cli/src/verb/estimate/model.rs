@@ -311,7 +311,7 @@ mod tests {
         for (policy, pause) in [
             (Policy::Latency, 250),
             (Policy::Balanced, 2_000),
-            (Policy::Thrift, 10_000),
+            (Policy::Thrift, 15_000),
         ] {
             let config = Config {
                 policy,

@@ -53,12 +53,15 @@ fn rows_that_follow_each_other_come_back_to_back() {
 }
 
 #[test]
-fn only_the_run_without_a_gap_is_taken() {
+fn only_the_run_without_a_gap_is_taken_and_what_is_missing_is_waited_for() {
     let rows = [row("000000000", A.1), row("000000002", C.1)].join(",");
-    assert_eq!(one(page(&rows)), data(&[A.0], true));
+    assert_eq!(one(page(&rows)), data(&[A.0], false));
     assert_eq!(
         one(page(&row("000000001", B.1))),
-        Ok(Reply::Nothing { missing: false })
+        Ok(Reply::NotYet {
+            gap: true,
+            more: false
+        })
     );
     // Rows from before are passed by.
     let exchange = begin(&dialing(), &first_try(read(1, LIMIT)));
