@@ -5,6 +5,7 @@ use std::fs;
 use std::process::{ChildStdin, Command, Stdio};
 use std::time::Duration;
 
+use crate::bench::Service;
 use crate::process::{self, Lines, Running};
 use crate::{Problem, house};
 
@@ -21,6 +22,7 @@ pub(crate) struct Azurite {
     endpoints: [String; 3],
 }
 
+/// As the emulator calls them, in the order of [`Service`].
 const SERVICES: [&str; 3] = ["Blob", "Queue", "Table"];
 
 /// Why it cannot be had on this machine, or nothing.
@@ -111,9 +113,9 @@ impl Azurite {
         })
     }
 
-    /// The blob service's URL, account included.
-    pub(crate) fn blob(&self) -> &str {
-        &self.endpoints[0]
+    /// A service's URL, account included.
+    pub(crate) fn endpoint(&self, service: Service) -> &str {
+        &self.endpoints[service as usize]
     }
 
     /// What tests read: the services' URLs.

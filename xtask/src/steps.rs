@@ -9,7 +9,7 @@ use std::time::Duration;
 use crate::azurite::Azurite;
 use crate::summary::{Counts, Summary, Verdict};
 use crate::{
-    Problem, azurite, commonware, house, limits, options, peer, process, python, sshd, ziti,
+    Problem, azurite, bench, commonware, house, limits, options, peer, process, python, sshd, ziti,
 };
 
 /// Longer than any step takes from a clean clone on two cores; a step that hangs is
@@ -304,7 +304,7 @@ fn peers(world: &World) -> Verdict {
     }
     match world.services() {
         Ok((azurite, go)) => {
-            println!("Azurite at {}", azurite.blob());
+            println!("Azurite at {}", azurite.endpoint(bench::Service::Blob));
             println!("Go peer at {}", go.display());
             Verdict::Ran(Counts {
                 passed: 1,

@@ -15,6 +15,10 @@ use std::time::Duration;
 
 use crate::http::{self, Head, Stream};
 
+mod kind;
+
+use kind::kind;
+
 /// What passed since the last reset.
 #[derive(Clone, Debug, Default)]
 pub struct Counts {
@@ -166,31 +170,6 @@ fn is_open(stream: &Stream) -> bool {
     let nothing =
         matches!(socket.peek(&mut [0]), Err(error) if error.kind() == io::ErrorKind::WouldBlock);
     socket.set_nonblocking(false).is_ok() && nothing
-}
-
-/// The kind of a blob request, by its method, query and headers.
-fn kind(request: &Head) -> &'static str {
-    let query = request
-        .target()
-        .split_once('?')
-        .map_or("", |(_, query)| query);
-    let has = |pair: &str| query.split('&').any(|found| found == pair);
-    match request.method() {
-        "PUT" if has("comp=appendblock") => "append",
-        "PUT" if has("restype=container") => "create container",
-        "PUT" => match request.header("x-ms-blob-type") {
-            Some("AppendBlob") => "create append blob",
-            Some("BlockBlob") => "put blob",
-            _ => "other put",
-        },
-        "GET" if has("comp=list") => "list",
-        "GET" if has("restype=container") => "container properties",
-        "GET" => "read",
-        "HEAD" => "properties",
-        "DELETE" if has("restype=container") => "delete container",
-        "DELETE" => "delete blob",
-        _ => "other",
-    }
 }
 
 #[cfg(test)]

@@ -5,17 +5,24 @@ use std::fmt;
 use std::io::Write;
 use std::path::Path;
 use std::process::{ChildStdin, Command, Stdio};
-use std::time::Duration;
+use std::thread;
+use std::time::{Duration, Instant};
 
 use serde_json::Value;
 
-use super::{Figure, Programs, Row, Side};
+use super::rows::{Figure, Row, Service};
+use super::{Programs, Side};
 use crate::azurite::{self, ACCOUNT, Azurite};
 use crate::process::{self, Lines, Running};
 use crate::{Problem, house};
 
 /// Longest that one run may take; Go needs about a minute for the slowest row.
 const LIMIT: Duration = Duration::from_secs(300);
+
+/// An idle connection finds its pace within: ours slow down after a silent minute.
+const SETTLING: Duration = Duration::from_secs(75);
+/// How long its reads are counted.
+const IDLE_WINDOW: Duration = Duration::from_secs(60);
 
 /// How often a connection is made to time it.
 const CONNECTS: usize = 5;
@@ -125,8 +132,17 @@ struct Proxy {
 }
 
 impl Proxy {
-    fn start(program: &Path, azurite: &Azurite, latency: u64) -> Result<Self, Problem> {
-        let authority = azurite.blob().split('/').nth(2).unwrap_or_default();
+    fn start(
+        program: &Path,
+        azurite: &Azurite,
+        service: Service,
+        latency: u64,
+    ) -> Result<Self, Problem> {
+        let authority = azurite
+            .endpoint(service)
+            .split('/')
+            .nth(2)
+            .unwrap_or_default();
         let mut command = Command::new(program);
         let mut helper = Helper::start(command.args(["--upstream", authority]), "the proxy")?;
         let listening = helper.await_event("listening")?;
@@ -144,8 +160,11 @@ impl Proxy {
 
 /// Runs the row once, and once more to count when it is timed without the proxy.
 pub(super) fn measure(programs: &Programs, row: &Row, side: Side) -> Result<Measured, Problem> {
-    let mut measured = run(programs, row, side, !row.direct)?;
-    if row.direct {
+    if row.work.figure == Figure::Idle {
+        return idle(programs, row, side);
+    }
+    let mut measured = run(programs, row, side, !row.work.direct)?;
+    if row.work.direct {
         let counted = run(programs, row, side, true)?;
         measured.requests = counted.requests;
         measured.kinds = counted.kinds;
@@ -153,53 +172,120 @@ pub(super) fn measure(programs: &Programs, row: &Row, side: Side) -> Result<Meas
     Ok(measured)
 }
 
-fn run(programs: &Programs, row: &Row, side: Side, through: bool) -> Result<Measured, Problem> {
-    let azurite = Azurite::start()?;
-    let mut proxy = if through {
-        Some(Proxy::start(&programs.proxy, &azurite, row.latency)?)
-    } else {
-        None
+/// A listener that waits, and how to dial it.
+struct Stage<'a> {
+    // Dropped in this order.
+    listener: Helper,
+    proxy: Option<Proxy>,
+    _azurite: Azurite,
+    url: String,
+    programs: &'a Programs,
+    row: &'a Row,
+    side: Side,
+}
+
+impl<'a> Stage<'a> {
+    fn set(
+        programs: &'a Programs,
+        row: &'a Row,
+        side: Side,
+        through: bool,
+        dials: usize,
+    ) -> Result<Self, Problem> {
+        let azurite = Azurite::start()?;
+        let (program, latency) = (&programs.proxy, row.work.latency);
+        let mut proxy = through
+            .then(|| Proxy::start(program, &azurite, row.service, latency))
+            .transpose()?;
+        let endpoint = proxy
+            .as_ref()
+            .map_or(azurite.endpoint(row.service), |proxy| &proxy.endpoint);
+        let mut listener = command(programs, row, side, "listen", row.work.listen);
+        let connections = dials.to_string();
+        listener.args(["--endpoint", endpoint, "--connections", &connections]);
+        let listener = Helper::start(&mut listener, "the listener")?;
+        let url = house::text(&listener.await_event("listening")?, "url").to_owned();
+        if let Some(proxy) = &mut proxy {
+            proxy.counts()?;
+        }
+        Ok(Self {
+            listener,
+            proxy,
+            _azurite: azurite,
+            url,
+            programs,
+            row,
+            side,
+        })
+    }
+
+    fn dial(&self) -> Result<Helper, Problem> {
+        let mut dialer = command(
+            self.programs,
+            self.row,
+            self.side,
+            "dial",
+            self.row.work.dial,
+        );
+        Helper::start(dialer.arg(&self.url), "the dialer")
+    }
+}
+
+fn command(programs: &Programs, row: &Row, side: Side, verb: &str, mode: &str) -> Command {
+    let (program, extra) = match side {
+        Side::Go => (&programs.go, GO_FLAGS),
+        Side::Stillwire => (&programs.stillwire, row.work.ours),
     };
-    let endpoint = proxy
-        .as_ref()
-        .map_or(azurite.blob(), |proxy| &proxy.endpoint);
-    let dials = if row.figure == Figure::Connect {
+    let mut command = Command::new(program);
+    command.args([verb, "--driver", row.service.driver(), "--mode", mode]);
+    command.args(extra);
+    for (name, value) in row.work.arguments {
+        command.arg(format!("--{name}={value}"));
+    }
+    command
+        .env("AZURE_STORAGE_ACCOUNT", ACCOUNT)
+        .env("AZURE_STORAGE_KEY", azurite::KEY);
+    command
+}
+
+/// Counts the reads of a connection that carries nothing, once it has found its pace.
+fn idle(programs: &Programs, row: &Row, side: Side) -> Result<Measured, Problem> {
+    let mut stage = Stage::set(programs, row, side, true, 1)?;
+    let dialer = stage.dial()?;
+    dialer.await_event("connected")?;
+    thread::sleep(SETTLING);
+    let proxy = stage.proxy.as_mut().ok_or("no proxy to count")?;
+    proxy.counts()?;
+    let start = Instant::now();
+    thread::sleep(IDLE_WINDOW);
+    let counts = proxy.counts()?;
+    let window = start.elapsed().as_secs_f64();
+    let all = counts["requests"].as_u64().unwrap_or(0);
+    let reads = ["read", "get messages", "query"].map(|kind| counts["kinds"][kind].as_u64());
+    let reads: u64 = reads.into_iter().flatten().sum();
+    Ok(Measured {
+        seconds: window,
+        requests: (reads as f64 * 3600.0 / window).round() as u64,
+        kinds: format!("an hour of reads, from {reads} in {window:.0} s of {all} requests"),
+        memory: [0; 2],
+    })
+}
+
+fn run(programs: &Programs, row: &Row, side: Side, through: bool) -> Result<Measured, Problem> {
+    let dials = if row.work.figure == Figure::Connect {
         CONNECTS
     } else {
         1
     };
-    let (program, extra): (&Path, &[&str]) = match side {
-        Side::Go => (&programs.go, GO_FLAGS),
-        Side::Stillwire => (&programs.stillwire, &[]),
-    };
-    let command = |verb: &str, mode: &str| {
-        let mut command = Command::new(program);
-        command.arg(verb).args(["--mode", mode]).args(extra);
-        for (name, value) in row.arguments {
-            command.arg(format!("--{name}={value}"));
-        }
-        command
-            .env("AZURE_STORAGE_ACCOUNT", ACCOUNT)
-            .env("AZURE_STORAGE_KEY", azurite::KEY);
-        command
-    };
-
-    let mut listener = command("listen", row.listen);
-    let connections = dials.to_string();
-    listener.args(["--endpoint", endpoint, "--connections", &connections]);
-    let listener = Helper::start(&mut listener, "the listener")?;
-    let url = house::text(&listener.await_event("listening")?, "url").to_owned();
-    if let Some(proxy) = &mut proxy {
-        proxy.counts()?;
-    }
+    let mut stage = Stage::set(programs, row, side, through, dials)?;
 
     let mut figures = Vec::new();
     let mut memory = [0; 2];
     for _ in 0..dials {
-        let mut dialer = Helper::start(command("dial", row.dial).arg(&url), "the dialer")?;
+        let mut dialer = stage.dial()?;
         let connected = dialer.await_event("connected")?;
         let done = dialer.await_event("done")?;
-        figures.push(match row.figure {
+        figures.push(match row.work.figure {
             Figure::Connect => connected["seconds"].as_f64().unwrap_or(f64::NAN),
             Figure::RoundTrip => {
                 // The first one waits for the peer's slow polling to notice.
@@ -210,16 +296,18 @@ fn run(programs: &Programs, row: &Row, side: Side, through: bool) -> Result<Meas
                 let times: Vec<f64> = times.collect();
                 times.iter().sum::<f64>() / times.len() as f64
             }
-            Figure::Total | Figure::Memory => done["seconds"].as_f64().unwrap_or(f64::NAN),
+            Figure::Total | Figure::Memory | Figure::Idle => {
+                done["seconds"].as_f64().unwrap_or(f64::NAN)
+            }
         });
         memory[0] = done["peak_kib"].as_u64().unwrap_or(0);
         if !dialer.process.wait(LIMIT)?.success() {
             return Err("the dialer ended badly".into());
         }
     }
-    let counts = proxy.as_mut().map(Proxy::counts).transpose()?;
+    let counts = stage.proxy.as_mut().map(Proxy::counts).transpose()?;
     for _ in 0..dials {
-        memory[1] = listener.await_event("done")?["peak_kib"]
+        memory[1] = stage.listener.await_event("done")?["peak_kib"]
             .as_u64()
             .unwrap_or(0);
     }

@@ -7,6 +7,9 @@
 //!                     [--count N] [--size N] [--buffer N] URL
 //! ```
 //!
+//! Both take `--driver azblob|azqueue|aztable`, `--poll latency|balanced|thrift` and
+//! `--queue delete|leave`: whether what was read is deleted or goes with its queue.
+//!
 //! The account key comes from AZURE_STORAGE_KEY. Ends with standard input.
 
 use std::io;
@@ -14,12 +17,18 @@ use std::process::ExitCode;
 use std::time::Instant;
 
 use serde_json::{Value, json};
+use stillwire_azure::queue::Limits;
 use stillwire_benches::pattern::Pattern;
 use stillwire_benches::process::{Flags, follow_stdin, peak_kib};
-use stillwire_tokio::{Config, Connection, Options, ReadHalf, Store, Ticket, WriteHalf, dial};
+use stillwire_tokio::{
+    Config, Connection, Options, Policy, ReadHalf, Store, Ticket, WriteHalf, dial,
+};
 use tokio::io::{AsyncRead, AsyncReadExt, AsyncWrite, AsyncWriteExt};
 
 const FLAGS: &[&str] = &[
+    "driver",
+    "poll",
+    "queue",
     "endpoint",
     "mode",
     "bytes",
@@ -34,6 +43,9 @@ type Problem = Box<dyn std::error::Error + Send + Sync>;
 
 #[derive(Clone, Debug)]
 struct Settings {
+    driver: String,
+    config: Config,
+    options: Options,
     mode: String,
     bytes: u64,
     seed: u64,
@@ -64,7 +76,27 @@ fn say(event: &str, mut fields: Value) {
 
 async fn run() -> Result<(), Problem> {
     let flags = Flags::parse(std::env::args().skip(1), FLAGS)?;
+    let queue = match flags.text("queue") {
+        None | Some("delete") => Limits::default(),
+        Some("leave") => Limits::leaving(),
+        Some(other) => return Err(format!("--queue is delete or leave, not {other}").into()),
+    };
+    let policy = match flags.text("poll") {
+        None | Some("balanced") => Policy::Balanced,
+        Some("latency") => Policy::Latency,
+        Some("thrift") => Policy::Thrift,
+        Some(other) => return Err(format!("there is no policy {other}").into()),
+    };
     let settings = Settings {
+        driver: flags.text("driver").unwrap_or("azblob").to_owned(),
+        config: Config {
+            policy,
+            ..Config::default()
+        },
+        options: Options {
+            queue,
+            ..Options::default()
+        },
         mode: flags.text("mode").unwrap_or("echo").to_owned(),
         bytes: flags.number("bytes", 0)?,
         seed: flags.number("seed", 1)?,
@@ -85,7 +117,7 @@ async fn run() -> Result<(), Problem> {
             listen(&settings, endpoint).await
         }
         ["dial", url] => {
-            let ticket = Ticket::parse(url, &Options::default())?;
+            let ticket = Ticket::parse(url, &settings.options)?;
             one(&settings, &ticket).await
         }
         _ => Err("usage: stillwire-peer listen | dial URL".into()),
@@ -93,8 +125,9 @@ async fn run() -> Result<(), Problem> {
 }
 
 async fn listen(settings: &Settings, endpoint: &str) -> Result<(), Problem> {
-    let store = Store::from_address(&format!("azblob+{endpoint}"), &Options::default())?;
-    let mut listener = store.listen(Config::default()).await?;
+    let address = format!("{}+{endpoint}", settings.driver);
+    let store = Store::from_address(&address, &settings.options)?;
+    let mut listener = store.listen(settings.config.clone()).await?;
     say("listening", json!({ "url": listener.ticket().to_string() }));
     let mut serving = Vec::new();
     while settings.connections == 0 || (serving.len() as u64) < settings.connections {
@@ -116,7 +149,7 @@ async fn listen(settings: &Settings, endpoint: &str) -> Result<(), Problem> {
 
 async fn one(settings: &Settings, ticket: &Ticket) -> Result<(), Problem> {
     let start = Instant::now();
-    let connection = dial(ticket, Config::default()).await?;
+    let connection = dial(ticket, settings.config.clone()).await?;
     say(
         "connected",
         json!({ "seconds": start.elapsed().as_secs_f64() }),
@@ -283,6 +316,7 @@ impl Work {
                 "writes": stats.writes,
                 "reads": stats.reads,
                 "empty_reads": stats.empty_reads,
+                "deletes": stats.deletes,
                 "other": stats.other_requests,
                 "retries": stats.retries,
             },
