@@ -119,9 +119,8 @@ impl Inbox {
         if got == 0 && !gap {
             return Reply::Nothing { missing: false };
         }
-        // Old messages that come again must not hold up what is behind them. But what is missing is
-        // still on its way, and getting on and on would only hide all that comes after it.
-        let more = got >= asked && !gap;
+        // Old messages that come again must not hold up what is behind them.
+        let more = got >= asked;
         Reply::NotYet { gap, more }
     }
 

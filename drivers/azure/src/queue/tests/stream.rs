@@ -16,12 +16,9 @@ fn chunk(letter: u8) -> Vec<u8> {
     chunk
 }
 
-/// Something later is there: what is missing is waited for, however much came.
-fn gap() -> Result<Reply, Failure> {
-    Ok(Reply::NotYet {
-        gap: true,
-        more: false,
-    })
+/// Something later is there.
+fn gap(more: bool) -> Result<Reply, Failure> {
+    Ok(Reply::NotYet { gap: true, more })
 }
 
 fn data(letters: &[u8], more: bool) -> Result<Reply, Failure> {
@@ -128,9 +125,9 @@ fn what_comes_early_waits_and_a_gap_is_said_to_be_one() {
         read(0),
         vec![list(&[("c", "1", M2), ("b", "1", M1)])],
     );
-    assert_eq!(result, gap());
+    assert_eq!(result, gap(false));
     let (_, result) = on(&session, read(0), vec![nothing()]);
-    assert_eq!(result, gap(), "it is still one");
+    assert_eq!(result, gap(false), "it is still one");
     let (_, result) = on(&session, read(0), vec![list(&[("a", "1", M0)])]);
     assert_eq!(result, data(b"ABC", false));
 }
@@ -157,11 +154,7 @@ fn a_read_takes_whole_chunks_and_the_rest_needs_no_request() {
     assert!(matches!(result, Ok(Reply::Data { bytes, more: true }) if bytes.len() == 30_000));
     let early = list(&[("c", "1", &large(2))]);
     let (_, result) = on(&session, read(1), vec![early]);
-    assert_eq!(
-        result,
-        gap(),
-        "as many as were asked for, but it is waited for"
-    );
+    assert_eq!(result, gap(true), "as many as were asked for");
     let late = list(&[("b", "2", &large(1))]);
     let (_, result) = on(&session, read(1), vec![late]);
     assert!(matches!(result, Ok(Reply::Data { bytes, more: true }) if bytes.len() == 30_000));
@@ -189,7 +182,7 @@ fn at_most_256_messages_are_held_and_what_is_further_ahead_is_left() {
             .map(|(id, text)| (id.as_str(), "1", text.as_str()))
             .collect();
         let (_, result) = on(&session, read(0), vec![list(&messages)]);
-        assert_eq!(result, gap());
+        assert_eq!(result, gap(batch.len() == BATCH));
     }
     assert_eq!(session.inbox().sizes().0, 255, "1 to 255; 0 is to come");
     let (_, result) = on(
@@ -197,7 +190,7 @@ fn at_most_256_messages_are_held_and_what_is_further_ahead_is_left() {
         read(0),
         vec![list(&[("y", "1", M255), ("z", "1", M256)])],
     );
-    assert_eq!(result, gap());
+    assert_eq!(result, gap(false));
     assert_eq!(session.inbox().sizes().0, 255);
     let (_, result) = on(&session, read(0), vec![list(&[("a", "1", M0)])]);
     assert!(matches!(result, Ok(Reply::Data { bytes, .. }) if bytes.len() == 256 * 20));
