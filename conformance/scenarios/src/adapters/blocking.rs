@@ -3,7 +3,6 @@
 use super::{Adapter, End, Identity, Listener, Reading, Writing};
 use crate::Place;
 use azure_core::http::HttpClient;
-use futures_util::FutureExt;
 use futures_util::future::BoxFuture;
 use std::io::{self, Read, Write};
 use std::sync::Arc;
@@ -37,9 +36,9 @@ impl Adapter for Runs {
         Arc::new(krate::Threads::shared())
     }
 
-    /// One poll: everything in it blocks.
+    /// On this thread; what blocks is on threads of the adapter's own.
     fn wait(&self, request: BoxFuture<'static, Outcome>) -> Outcome {
-        request.now_or_never().expect("ready at the first poll")
+        smol::future::block_on(request)
     }
 }
 
