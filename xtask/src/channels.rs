@@ -102,7 +102,7 @@ pub(crate) fn ziti(words: &[&str]) -> Result<bool, Problem> {
 
 /// `bench commonware`: the crate's own handshakes and records and ours.
 pub(crate) fn commonware(words: &[&str]) -> Result<bool, Problem> {
-    let program = match commonware::start()?.program() {
+    let program = match commonware::start(commonware::CURRENT)?.program() {
         Ok(program) => program,
         Err(commonware::Missing::Unavailable(why) | commonware::Missing::Broken(why)) => {
             return Err(why);

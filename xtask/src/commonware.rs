@@ -1,5 +1,5 @@
-//! The crate commonware-stream: a test program on it, in `conformance/peers/commonware`. Its tree
-//! is large, so it is built while other steps run, and kept in the target folder.
+//! The crate commonware-stream: test programs on it, in `conformance/peers`. Their trees are large,
+//! so they are built while other steps run or on demand, and kept in the target folder.
 
 use std::fs::File;
 use std::path::{Path, PathBuf};
@@ -12,8 +12,29 @@ use crate::{Problem, house};
 /// How long the whole build may take, from its start; what is built by then is kept.
 const LIMIT: Duration = Duration::from_secs(20 * 60);
 
+/// A test program on some releases of the crate.
+pub(crate) struct Peer {
+    /// Its folder in `conformance/peers`; the program is named `FOLDER-peer`.
+    folder: &'static str,
+    /// Cargo's profile, and what its folder of programs is called.
+    profile: [&'static str; 2],
+}
+
+/// 2026.10.0, with which the benchmarks measure too.
+pub(crate) const CURRENT: &Peer = &Peer {
+    folder: "commonware",
+    profile: ["release", "release"],
+};
+
+/// 0.0.62 and 0.0.63. Nobody measures them, so they are built the quicker way.
+pub(crate) const OLD: &Peer = &Peer {
+    folder: "commonware-old",
+    profile: ["dev", "debug"],
+};
+
 /// A build that goes on beside everything else.
 pub(crate) struct Building {
+    peer: &'static Peer,
     running: Running,
     since: Instant,
 }
@@ -25,33 +46,55 @@ pub(crate) enum Missing {
     Broken(Problem),
 }
 
-fn folder() -> PathBuf {
-    house::root().join("conformance/peers/commonware")
-}
+impl Peer {
+    fn source(&self) -> PathBuf {
+        house::root().join("conformance/peers").join(self.folder)
+    }
 
-fn target() -> PathBuf {
-    house::target().join("peers/commonware")
-}
+    fn target(&self) -> PathBuf {
+        house::target().join("peers").join(self.folder)
+    }
 
-fn log() -> PathBuf {
-    target().join("build.log")
+    fn log(&self) -> PathBuf {
+        self.target().join("build.log")
+    }
+
+    fn program(&self) -> PathBuf {
+        let [_, folder] = self.profile;
+        let name = format!("{}-peer", self.folder);
+        self.target().join(folder).join(name)
+    }
+
+    /// Whether everything it needs could be had.
+    fn fetched(&self) -> bool {
+        let mut cargo = house::cargo();
+        cargo
+            .current_dir(self.source())
+            .args(["fetch", "--locked"])
+            .stdout(Stdio::null())
+            .stderr(Stdio::null());
+        cargo.status().is_ok_and(|status| status.success())
+    }
 }
 
 /// Starts the build; one job, so that the other steps have the rest of the machine.
-pub(crate) fn start() -> Result<Building, Problem> {
+pub(crate) fn start(peer: &'static Peer) -> Result<Building, Problem> {
     let failed = |path: &Path, error| format!("{}: {error}", path.display());
-    std::fs::create_dir_all(target()).map_err(|error| failed(&target(), error))?;
-    let output = File::create(log()).map_err(|error| failed(&log(), error))?;
-    let errors = output.try_clone().map_err(|error| failed(&log(), error))?;
+    let (target, log) = (peer.target(), peer.log());
+    std::fs::create_dir_all(&target).map_err(|error| failed(&target, error))?;
+    let output = File::create(&log).map_err(|error| failed(&log, error))?;
+    let errors = output.try_clone().map_err(|error| failed(&log, error))?;
+    let [profile, _] = peer.profile;
     let mut cargo = house::cargo();
     cargo
-        .current_dir(folder())
-        .args(["build", "--release", "--locked", "--jobs", "1"])
-        .env("CARGO_TARGET_DIR", target())
+        .current_dir(peer.source())
+        .args(["build", "--profile", profile, "--locked", "--jobs", "1"])
+        .env("CARGO_TARGET_DIR", target)
         .stdin(Stdio::null())
         .stdout(output)
         .stderr(errors);
     Ok(Building {
+        peer,
         running: process::spawn(&mut cargo)?,
         since: Instant::now(),
     })
@@ -68,10 +111,10 @@ impl Building {
             )));
         };
         if status.success() {
-            return Ok(target().join("release/commonware-peer"));
+            return Ok(self.peer.program());
         }
-        let text = std::fs::read_to_string(log()).unwrap_or_default();
-        if fetched() {
+        let text = std::fs::read_to_string(self.peer.log()).unwrap_or_default();
+        if self.peer.fetched() {
             let tail: Vec<&str> = text.lines().rev().take(20).collect();
             let tail: Vec<&str> = tail.into_iter().rev().collect();
             return Err(Missing::Broken(format!(
@@ -81,15 +124,4 @@ impl Building {
         }
         Err(Missing::Unavailable("the crate cannot be fetched".into()))
     }
-}
-
-/// Whether everything the peer needs could be had.
-fn fetched() -> bool {
-    let mut cargo = house::cargo();
-    cargo
-        .current_dir(folder())
-        .args(["fetch", "--locked"])
-        .stdout(Stdio::null())
-        .stderr(Stdio::null());
-    cargo.status().is_ok_and(|status| status.success())
 }

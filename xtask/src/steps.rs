@@ -107,6 +107,11 @@ const STEPS: &[(&str, &str, Run)] = &[
         commonware,
     ),
     (
+        "commonware-old",
+        "the crates 0.0.62 and 0.0.63, both roles",
+        commonware_old,
+    ),
+    (
         "packetfs",
         "the second implementation of PacketFS, both ways, and the vectors",
         packetfs_peer,
@@ -118,12 +123,21 @@ const STEPS: &[(&str, &str, Run)] = &[
     ),
 ];
 
-/// Runs the steps named with `--only`, or all.
+/// Steps that only run when they are named: their trees are large, and nobody changes what they
+/// check any more.
+const ON_DEMAND: &[&str] = &["commonware-old"];
+
+/// Runs the steps named with `--only`, or all but those on demand.
 pub(crate) fn test(words: &[&str]) -> Result<bool, Problem> {
     let options = options(words, &["--list"], &["--only"])?;
     if options.iter().any(|(name, _)| *name == "--list") {
         for (name, about, _) in STEPS {
-            println!("{name:10} {about}");
+            let when = if ON_DEMAND.contains(name) {
+                "; on demand, by --only"
+            } else {
+                ""
+            };
+            println!("{name:14} {about}{when}");
         }
         return Ok(true);
     }
@@ -136,11 +150,14 @@ pub(crate) fn test(words: &[&str]) -> Result<bool, Problem> {
             "there is no step {unknown}; test --list names them"
         ));
     }
-    let runs = |name: &str| only.is_empty() || only.contains(&name);
+    let whole = only.is_empty();
+    let runs = |name: &str| only.contains(&name) || (whole && !ON_DEMAND.contains(&name));
     let world = World {
         services: OnceCell::new(),
         // A large tree: it is built while the other steps run.
-        commonware: RefCell::new(runs("commonware").then(commonware::start)),
+        commonware: RefCell::new(
+            runs("commonware").then(|| commonware::start(commonware::CURRENT)),
+        ),
     };
     let mut summary = Summary::default();
     for (name, about, run) in STEPS {
@@ -188,9 +205,9 @@ impl Target {
         (self.name.starts_with("interop") || self.package == "stillwire") && !self.is_commonware()
     }
 
-    /// Needs the program on commonware-stream.
+    /// Needs a program on commonware-stream.
     fn is_commonware(&self) -> bool {
-        self.name == "interop_commonware"
+        self.name.starts_with("interop_commonware")
     }
 }
 
@@ -360,15 +377,28 @@ fn ssh() -> Option<(&'static str, String)> {
 }
 
 fn commonware(world: &World) -> Verdict {
-    let program = match world.commonware.take() {
-        Some(Ok(building)) => building.program(),
-        Some(Err(problem)) => Err(commonware::Missing::Broken(problem)),
-        None => Err(commonware::Missing::Unavailable("it was not built".into())),
-    };
-    match program {
+    let building = world.commonware.take();
+    let building = building.unwrap_or_else(|| commonware::start(commonware::CURRENT));
+    with_crate(building, "interop_commonware", "STILLWIRE_COMMONWARE_PEER")
+}
+
+fn commonware_old(_: &World) -> Verdict {
+    let building = commonware::start(commonware::OLD);
+    let variable = "STILLWIRE_COMMONWARE_OLD_PEER";
+    with_crate(building, "interop_commonware_old", variable)
+}
+
+/// A test with the program that is being built for it.
+fn with_crate(
+    building: Result<commonware::Building, Problem>,
+    test: &str,
+    variable: &'static str,
+) -> Verdict {
+    let building = building.map_err(commonware::Missing::Broken);
+    match building.and_then(commonware::Building::program) {
         Ok(program) => {
-            let environment = [("STILLWIRE_COMMONWARE_PEER", program.display().to_string())];
-            tests_of(&Target::is_commonware, &environment)
+            let environment = [(variable, program.display().to_string())];
+            tests_of(&|target| target.name == test, &environment)
         }
         Err(commonware::Missing::Unavailable(why)) => Verdict::Skipped(why),
         Err(commonware::Missing::Broken(problem)) => Verdict::Failed(Counts::default(), problem),

@@ -114,7 +114,7 @@ impl Summary {
         for (name, word, counts, took, note) in &self.rows {
             total.add(*counts);
             println!(
-                "{name:10} {word:8} {:6} passed {:4} failed {:4} skipped {:8.1} s  {note}",
+                "{name:14} {word:8} {:6} passed {:4} failed {:4} skipped {:8.1} s  {note}",
                 counts.passed,
                 counts.failed,
                 counts.skipped,
