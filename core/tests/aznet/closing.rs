@@ -1,10 +1,12 @@
 //! How connections end.
 
-use crate::world::{World, config, pattern};
+use crate::world::{World, config, pattern, profile};
 use std::time::Duration;
-use stillwire_core::aznet::ConnectionEvent;
-use stillwire_core::store::{Failure, FailureKind, Operation};
-use stillwire_core::{Channel, Error, Timer};
+use stillwire_core::aznet::handshake::Split;
+use stillwire_core::aznet::wire::{chunk, frame};
+use stillwire_core::aznet::{Connection, ConnectionEvent, ConnectionId};
+use stillwire_core::store::{Failure, FailureKind, Operation, Reply, Role};
+use stillwire_core::{Channel, Class, Error, Input, Instant, Machine, Output, Timer};
 
 const SECOND: Duration = Duration::from_secs(1);
 
@@ -156,6 +158,43 @@ fn a_received_end_is_told_even_when_our_own_direction_failed() {
     assert!(a.ended && a.received == b"all of it");
     let again = a.conn.write(world.now, b"more");
     assert_eq!(again, Err(Error::Store(denied)));
+}
+
+#[test]
+fn data_behind_an_end_mark_is_the_peers_fault_and_no_end() {
+    let mut frames = frame::header(0, frame::kind::FIN).to_vec();
+    frames.extend_from_slice(&frame::header(1, frame::kind::DATA));
+    frames.push(b'x');
+    let mut chunk = vec![0; chunk::PREFIX];
+    chunk.extend_from_slice(&frames);
+    chunk.extend_from_slice(&[0; chunk::TAG]);
+    let split = || Split {
+        i2r: [1; 32].into(),
+        r2i: [2; 32].into(),
+        hash: [3; 32],
+    };
+    chunk::Sealer::new(split().i2r).seal(&mut chunk).unwrap();
+    let now = Instant::from_millis(1_000);
+    let id = ConnectionId::from_random([4; 16]);
+    let mut conn = Connection::new(Role::Listener, id, split(), profile(), config(), now);
+    let read = loop {
+        match conn.poll(now.after(SECOND)) {
+            Output::Store(request) => break request.id,
+            Output::Wait(_) => unreachable!("it looks for what the dialer says"),
+            _ => {}
+        }
+    };
+    let data = Reply::Data {
+        bytes: chunk.into(),
+        more: false,
+    };
+    let fault = conn
+        .handle(now.after(SECOND), Input::Reply(read, Ok(data)))
+        .unwrap_err();
+    assert_eq!(fault.class(), Some(Class::State));
+    for _ in 0..2 {
+        assert_eq!(conn.read(now, &mut [0; 8]), Err(fault.clone()));
+    }
 }
 
 #[test]

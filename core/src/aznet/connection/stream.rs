@@ -49,6 +49,8 @@ impl Channel for Connection {
             return Ok(Read::Data(n));
         }
         match &self.error {
+            // A peer that goes on behind its end mark has not ended well.
+            Some(error @ Error::Peer { .. }) => Err(error.clone()),
             // An authentic end mark stays one, whatever then happened to our own direction.
             _ if self.inbound.fin => Ok(Read::End),
             Some(error) => Err(error.clone()),
