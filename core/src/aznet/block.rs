@@ -48,6 +48,10 @@ impl Block {
         self.buf.is_empty()
     }
 
+    pub(super) fn length(&self) -> usize {
+        self.buf.len()
+    }
+
     /// True when application bytes are in it.
     pub(super) fn has_data(&self) -> bool {
         self.data > 0

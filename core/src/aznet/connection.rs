@@ -367,10 +367,9 @@ impl Connection {
             // The stream is over: what is still under way changes nothing.
             return Ok(());
         }
-        if self.inbound.releases.owns(id) {
-            let (config, stats) = (&self.config, &mut self.stats);
-            let releases = &mut self.inbound.releases;
-            return releases.reply(now, id, result, config, stats);
+        let releases = &mut self.inbound.releases;
+        if releases.owns(id) {
+            return releases.reply(now, id, result, &self.config, &mut self.stats);
         }
         if self.inbound.owns(id) {
             return match result {
@@ -423,7 +422,8 @@ impl Connection {
             return Ok(None);
         }
         let (ids, stats) = (&mut self.ids, &mut self.stats);
-        Ok(self.inbound.poll(now, profile, config, ids, stats))
+        let bulk = self.outbound.is_bulk();
+        Ok(self.inbound.poll(now, bulk, profile, config, ids, stats))
     }
 
     /// After the peer's end only a listener looks again, for the farewell.

@@ -130,9 +130,11 @@ impl Inbound {
         self.poller.linger(now);
     }
 
+    /// The next request; `sending` while our own direction carries a bulk stream.
     pub(super) fn poll(
         &mut self,
         now: Instant,
+        sending: bool,
         profile: &Profile,
         config: &Config,
         ids: &mut Ids,
@@ -149,7 +151,7 @@ impl Inbound {
                 limit: self.limit,
             };
             self.read = Some(Task::new(operation, now));
-            self.poller.looking(now);
+            self.poller.looking(now, sending);
         }
         let tries = self.read.as_ref().map_or(0, |task| task.tries);
         let timeout = self.patience(tries, profile, config);
@@ -230,14 +232,15 @@ impl Inbound {
                 add(&mut stats.reads, 1);
                 self.more = more;
                 let most = Self::most(profile, config);
-                self.limit = self.limit.saturating_mul(2).min(most);
+                let asked = self.limit;
+                self.limit = asked.saturating_mul(2).min(most);
                 let length = bytes.len();
                 let before = stats.chunks_opened;
                 let news = self.bytes(now, bytes, profile, config, stats)?;
                 self.releases
                     .taken_in(now, stats.chunks_opened.saturating_sub(before));
                 if news.frames || more {
-                    self.poller.found(now, length, more);
+                    self.poller.found(now, length, asked, more);
                 } else {
                     // A ping tells that the peer lives, not that data is coming.
                     self.poller.missed(now);

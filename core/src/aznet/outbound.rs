@@ -7,6 +7,7 @@
 
 use super::block::{Block, DONE};
 use super::config::Config;
+use super::polling::BULK;
 use super::retry::{Ids, Task};
 use super::stats::{Stats, add};
 use super::window::Window;
@@ -243,6 +244,11 @@ impl Outbound {
             return Ok(None);
         }
         self.poll(now, profile, config, ids, stats)
+    }
+
+    /// True while a bulk stream goes out.
+    pub(super) fn is_bulk(&self) -> bool {
+        self.block.length() >= BULK || self.flights.iter().any(|f| f.data >= BULK as u64)
     }
 
     /// True when a write is in flight that nobody has been given to perform.

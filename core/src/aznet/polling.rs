@@ -18,8 +18,8 @@ const GREETING: Duration = Duration::from_secs(2);
 /// Shortest pauses between two looks then: the dialer has yet to find its token.
 const GREETING_PAUSE: u32 = 8;
 
-/// A read of so many bytes belongs to a bulk stream.
-const BULK: usize = 1 << 18;
+/// A read or write of so many bytes belongs to a bulk stream.
+pub(super) const BULK: usize = 1 << 18;
 
 /// Decides the pause between reads of one direction.
 #[derive(Clone, Debug)]
@@ -38,6 +38,8 @@ pub(crate) struct Poller {
     /// Last arrival.
     last: Instant,
     bulk: bool,
+    /// Our own direction carried a bulk stream when the look began.
+    sending: bool,
     /// What our last write took.
     took: Duration,
     /// Nothing has come yet from a dialer that must be about to write.
@@ -70,6 +72,7 @@ impl Poller {
             asked: now,
             last: now,
             bulk: false,
+            sending: false,
             took: Duration::ZERO,
         }
     }
@@ -83,13 +86,14 @@ impl Poller {
         self.due
     }
 
-    /// A look begins.
-    pub(crate) fn looking(&mut self, now: Instant) {
+    /// A look begins; `sending` while our own direction carries a bulk stream.
+    pub(crate) fn looking(&mut self, now: Instant, sending: bool) {
         self.asked = now;
+        self.sending = sending;
     }
 
-    /// Data came; `more` when more is known to be waiting.
-    pub(crate) fn found(&mut self, now: Instant, bytes: usize, more: bool) {
+    /// Data came, where up to `limit` bytes were asked for; `more` when more is known to be waiting.
+    pub(crate) fn found(&mut self, now: Instant, bytes: usize, limit: usize, more: bool) {
         let trip = now.since(self.asked);
         let steady = self.bulk && bytes >= BULK;
         self.bulk = bytes >= BULK;
@@ -97,12 +101,21 @@ impl Poller {
             // An answer takes its sender a round trip or so. Learning longer waits would have
             // both ends wait for each other's waiting; looking sooner only costs.
             trip.saturating_add(part(trip, 5))
-        } else if self.pause.is_zero() && steady {
-            // A hit at the first look may have come late, so aim a little earlier.
-            self.wait.saturating_sub(part(self.wait, 16))
+        } else if steady && self.pause.is_zero() {
+            // A hit at the first look may have come late, so aim a little earlier; much earlier when
+            // more was there than one read takes.
+            let earlier = if more { 4 } else { 16 };
+            self.wait.saturating_sub(part(self.wait, earlier))
         } else {
             // A hit after misses tells the time; the look's own round trip comes on top.
-            self.asked.since(self.anchor)
+            let beat = self.asked.since(self.anchor);
+            if steady && bytes < limit / 2 {
+                beat
+            } else {
+                // What passed until a stream began says nothing of its pace, and a line that was
+                // full may clear: a block is written in about the time in which we read one.
+                beat.min(trip.saturating_mul(2))
+            }
         };
         self.wait = self.wait.min(self.pauses.longest);
         self.greeting = false;
@@ -135,7 +148,9 @@ impl Poller {
             self.pauses.longest
         };
         self.pause = if self.pause.is_zero() {
-            let least = part(self.pauses.shortest, 10);
+            // While we are in the middle of our question, nobody answers.
+            let hurry = if self.sending { 1 } else { 10 };
+            let least = part(self.pauses.shortest, hurry);
             // A block late in a bulk stream is no hurry; an answer is.
             let share = if self.bulk { 6 } else { 20 };
             let first = part(self.wait, share).clamp(least, self.pauses.shortest);
@@ -164,5 +179,94 @@ impl Poller {
         let least = self.pauses.shortest.saturating_mul(4);
         self.pause = reading.max(least).min(self.pauses.longest);
         self.due = now.after(self.pause);
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    const LIMIT: usize = 16 << 20;
+
+    fn ms(time: u64) -> Duration {
+        Duration::from_millis(time)
+    }
+
+    /// A dialer's poller and when it was made.
+    fn poller() -> (Poller, Instant) {
+        let now = Instant::default();
+        (
+            Poller::new(Policy::Balanced, ms(10), Role::Dialer, now),
+            now,
+        )
+    }
+
+    /// Looks at the instant it is due; after `trip` there are so many bytes. When the look ended.
+    fn look(poller: &mut Poller, trip: u64, bytes: usize, more: bool) -> Instant {
+        let now = poller.due();
+        poller.looking(now, false);
+        let end = now.after(ms(trip));
+        match bytes {
+            0 => poller.missed(end),
+            _ => poller.found(end, bytes, LIMIT, more),
+        }
+        end
+    }
+
+    fn wait(poller: &Poller, since: Instant) -> Duration {
+        poller.due().since(since)
+    }
+
+    #[test]
+    fn the_time_before_a_stream_began_is_not_its_pace() {
+        let (mut poller, now) = poller();
+        poller.looking(now.after(ms(400)), false);
+        let end = now.after(ms(420));
+        poller.found(end, 1 << 20, LIMIT, false);
+        assert_eq!(wait(&poller, end), ms(40), "two such reads");
+    }
+
+    #[test]
+    fn a_slow_stream_is_looked_at_in_its_own_pace() {
+        let (mut poller, _) = poller();
+        let end = look(&mut poller, 5, 1 << 20, false);
+        // A megabyte each 300 ms, read in 5 ms.
+        let mut due = end.after(ms(300));
+        poller.looking(due, false);
+        poller.missed(due.after(ms(2)));
+        due = due.after(ms(2));
+        poller.looking(due, false);
+        let end = due.after(ms(5));
+        poller.found(end, 1 << 20, LIMIT, false);
+        assert_eq!(wait(&poller, end), ms(302));
+        let end = look(&mut poller, 5, 1 << 20, false);
+        let shorter = wait(&poller, end);
+        assert!(shorter < ms(302) && shorter > ms(280), "{shorter:?}");
+    }
+
+    #[test]
+    fn a_full_stream_is_looked_at_after_two_reads_at_the_most_and_sooner_when_late() {
+        let (mut poller, _) = poller();
+        look(&mut poller, 30, LIMIT, false);
+        look(&mut poller, 30, 0, false);
+        poller.looking(poller.due().after(ms(200)), false);
+        let end = poller.asked.after(ms(30));
+        poller.found(end, LIMIT, LIMIT, false);
+        assert_eq!(wait(&poller, end), ms(60));
+        let end = look(&mut poller, 30, LIMIT, true);
+        assert_eq!(poller.due(), end, "more is there");
+        let end = look(&mut poller, 30, LIMIT, false);
+        let wait = wait(&poller, end);
+        assert_eq!(wait.as_millis(), 42, "a quarter off, then a sixteenth");
+    }
+
+    #[test]
+    fn in_the_middle_of_our_own_stream_an_answer_is_no_hurry() {
+        for (sending, pause) in [(false, ms(1)), (true, ms(10))] {
+            let (mut poller, now) = poller();
+            poller.looking(now, sending);
+            poller.missed(now.after(ms(2)));
+            assert_eq!(wait(&poller, now.after(ms(2))), pause);
+        }
     }
 }
