@@ -12,6 +12,23 @@ use crate::{Problem, house, process};
 const LONGEST_FILE: usize = 500;
 const LARGEST_CORE_TREE: usize = 60;
 
+/// Lines of code of an adapter for a runtime: what it has for channels through storage, and all of
+/// it. See docs/src/decisions/adapter-sizes.md.
+const THIN: (usize, usize) = (350, 600);
+
+/// The same for an adapter that brings its own threads, timers and client.
+const OWN: (usize, usize) = (950, 1_800);
+
+const ADAPTERS: &[(&str, (usize, usize))] = &[
+    ("adapters/async-std", THIN),
+    ("adapters/blocking", OWN),
+    ("adapters/smol", THIN),
+    ("adapters/tokio", THIN),
+];
+
+/// The rooms of an adapter that carry other channels than those through storage.
+const OTHER_CHANNELS: &[&str] = &["asoc", "asoc.rs", "datagram.rs", "secure.rs"];
+
 /// Crates of which a second version in the tree means a second copy of a cipher,
 /// a hash or a curve.
 const CRYPTO: &[&str] = &[
@@ -74,6 +91,7 @@ pub(crate) fn check() -> Verdict {
         ("azure_core's tokio is off everywhere", azure_on_tokio),
         ("no locked package needs a newer Rust than ours", newer_rust),
         ("dependencies go one way", wrong_way),
+        ("an adapter for a runtime is thin", thick_adapters),
     ];
     let mut counts = Counts::default();
     for (name, limit) in limits {
@@ -125,6 +143,50 @@ fn rust_files(folder: &Path) -> Result<Vec<PathBuf>, Problem> {
     Ok(found)
 }
 
+fn thick_adapters() -> Result<Vec<String>, Problem> {
+    let mut broken = Vec::new();
+    for &(adapter, (most_storage, most)) in ADAPTERS {
+        let source = house::root().join(adapter).join("src");
+        let (mut storage, mut all) = (0, 0);
+        for file in rust_files(&source)? {
+            if file.ends_with("tests.rs") {
+                continue;
+            }
+            let text = fs::read_to_string(&file)
+                .map_err(|error| format!("{}: {error}", file.display()))?;
+            let lines = code_lines(&text);
+            all += lines;
+            let room = file
+                .strip_prefix(&source)
+                .ok()
+                .and_then(|file| file.iter().next());
+            if !OTHER_CHANNELS
+                .iter()
+                .any(|&other| room == Some(other.as_ref()))
+            {
+                storage += lines;
+            }
+        }
+        println!("        {adapter}: {storage} lines of code for storage, {all} in all");
+        if storage == 0 || storage > most_storage || all > most {
+            broken.push(format!(
+                "{adapter}: {storage} lines for storage (most {most_storage}), {all} in all (most {most})"
+            ));
+        }
+    }
+    Ok(broken)
+}
+
+/// Lines that are neither blank nor comment, up to a file's own tests.
+fn code_lines(text: &str) -> usize {
+    let tests = text.find("\n#[cfg(test)]\nmod tests {");
+    let code = text.get(..tests.unwrap_or(text.len())).unwrap_or(text);
+    let lines = code.lines().map(str::trim);
+    lines
+        .filter(|line| !line.is_empty() && !line.starts_with("//"))
+        .count()
+}
+
 fn shown(path: &Path) -> String {
     path.strip_prefix(house::root())
         .unwrap_or(path)
@@ -150,7 +212,38 @@ fn unsafe_allowed() -> Result<Vec<String>, Problem> {
             ));
         }
     }
+    for manifest in apart(house::root())? {
+        let text = read(&manifest)?;
+        if !table(&text, "[lints.rust]").any(|line| line == r#"unsafe_code = "forbid""#) {
+            broken.push(format!("{} does not forbid unsafe_code", shown(&manifest)));
+        }
+    }
     Ok(broken)
+}
+
+/// The manifests of workspaces of their own.
+fn apart(folder: &Path) -> Result<Vec<PathBuf>, Problem> {
+    let conformance = folder.join("conformance");
+    let mut found = Vec::new();
+    for place in [conformance.clone(), conformance.join("peers")] {
+        let entries =
+            fs::read_dir(&place).map_err(|error| format!("{}: {error}", place.display()))?;
+        for entry in entries {
+            let manifest = entry
+                .map_err(|error| error.to_string())?
+                .path()
+                .join("Cargo.toml");
+            if fs::read_to_string(&manifest)
+                .is_ok_and(|text| text.lines().any(|line| line == "[workspace]"))
+            {
+                found.push(manifest);
+            }
+        }
+    }
+    if found.is_empty() {
+        return Err("no workspace of its own was found".into());
+    }
+    Ok(found)
 }
 
 /// The lines of one table of a manifest.
@@ -355,6 +448,14 @@ mod tests {
             ["workspace = true"]
         );
         assert_eq!(table(manifest, "[c]").count(), 0);
+    }
+
+    #[test]
+    fn code_is_neither_blank_nor_comment_nor_test() {
+        let text =
+            "//! Doc.\n\nuse a;\n    // Why.\n    b();\n\n#[cfg(test)]\nmod tests {\n c();\n";
+        assert_eq!(code_lines(text), 2);
+        assert_eq!(code_lines("a();\n#[cfg(test)]\nmod tests;\n"), 3);
     }
 
     #[test]

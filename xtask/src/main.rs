@@ -15,6 +15,7 @@ mod python;
 mod scale;
 mod sshd;
 mod steps;
+mod suites;
 mod summary;
 mod ziti;
 

@@ -3,18 +3,13 @@
 
 use std::cell::{OnceCell, RefCell};
 use std::path::{Path, PathBuf};
-use std::process::Command;
-use std::time::Duration;
 
 use crate::azurite::Azurite;
+use crate::suites::{Target, both, counted, targets, tested, tests_of, whole, workspace_tests};
 use crate::summary::{Counts, Summary, Verdict};
 use crate::{
     Problem, azurite, bench, commonware, house, limits, options, peer, process, python, sshd, ziti,
 };
-
-/// Longer than any step takes from a clean clone on two cores; a step that hangs is
-/// ended then, and the others still run.
-const LIMIT: Duration = Duration::from_secs(25 * 60);
 
 /// What interoperability tests need: an emulator and the Go program.
 struct World {
@@ -68,16 +63,18 @@ const STEPS: &[(&str, &str, Run)] = &[
     ),
     (
         "pure",
-        "the core again in pure Rust, without aws-lc",
-        |_| {
-            let arguments = ["test", "-p", "stillwire-core"];
-            counted(house::cargo().args(arguments), Counts::read_libtest)
-        },
+        "core, simulator and vectors again in pure Rust, without aws-lc",
+        pure,
     ),
     ("aws-lc", "the core again with feature aws-lc", |_| {
         let arguments = ["test", "-p", "stillwire-core", "--features", "aws-lc"];
-        counted(house::cargo().args(arguments), Counts::read_libtest)
+        tested(house::cargo().args(arguments))
     }),
+    (
+        "msrv",
+        "the workspace by the oldest Rust it is for, where that is installed",
+        msrv,
+    ),
     (
         "wasm",
         "the core for wasm32, where that target is installed",
@@ -169,101 +166,6 @@ pub(crate) fn test(words: &[&str]) -> Result<bool, Problem> {
     Ok(summary.close())
 }
 
-/// A command that is one check.
-fn whole(command: &mut Command) -> Verdict {
-    match process::shown(command, LIMIT, |_| {}) {
-        Ok(status) if status.success() => Verdict::Ran(Counts {
-            passed: 1,
-            ..Counts::default()
-        }),
-        Ok(status) => Verdict::Failed(Counts::default(), status.to_string()),
-        Err(problem) => Verdict::Failed(Counts::default(), problem),
-    }
-}
-
-/// A command that counts its tests itself. Running none is a failure.
-fn counted(command: &mut Command, mut read: impl FnMut(&mut Counts, &str) + Send) -> Verdict {
-    let mut counts = Counts::default();
-    let ended = process::shown(command, LIMIT, |line| read(&mut counts, line));
-    match ended {
-        Ok(status) if !status.success() => Verdict::Failed(counts, status.to_string()),
-        Ok(_) if counts == Counts::default() => Verdict::Failed(counts, "ran no test".into()),
-        Ok(_) => Verdict::Ran(counts),
-        Err(problem) => Verdict::Failed(counts, problem),
-    }
-}
-
-/// An integration test of a package of the workspace.
-struct Target {
-    package: String,
-    name: String,
-}
-
-impl Target {
-    /// Needs the emulator or the Go program. The command line's tests all may.
-    fn is_interop(&self) -> bool {
-        (self.name.starts_with("interop") || self.package == "stillwire") && !self.is_commonware()
-    }
-
-    /// Needs a program on commonware-stream.
-    fn is_commonware(&self) -> bool {
-        self.name.starts_with("interop_commonware")
-    }
-}
-
-fn targets() -> Result<Vec<Target>, Problem> {
-    let metadata = house::metadata(false)?;
-    let mut found = Vec::new();
-    for package in house::list(&metadata, "packages") {
-        for target in house::list(package, "targets") {
-            if house::list(target, "kind")
-                .iter()
-                .any(|kind| kind == "test")
-            {
-                found.push(Target {
-                    package: house::text(package, "name").to_owned(),
-                    name: house::text(target, "name").to_owned(),
-                });
-            }
-        }
-    }
-    Ok(found)
-}
-
-/// Always the whole workspace with chosen targets: another choice of packages
-/// would choose other features and build the dependencies once more.
-fn workspace_tests(targets: &[Target]) -> Command {
-    let mut cargo = house::cargo();
-    cargo.args(["test", "--workspace", "--no-fail-fast"]);
-    for target in targets {
-        cargo.args(["--test", &target.name]);
-    }
-    cargo
-}
-
-fn tests_of(wanted: &dyn Fn(&Target) -> bool, environment: &[(&str, String)]) -> Verdict {
-    let targets = match targets() {
-        Ok(targets) => targets.into_iter().filter(wanted).collect::<Vec<_>>(),
-        Err(problem) => return Verdict::Failed(Counts::default(), problem),
-    };
-    if targets.is_empty() {
-        return Verdict::Failed(Counts::default(), "there is no such test".into());
-    }
-    let mut cargo = workspace_tests(&targets);
-    cargo.envs(environment.iter().map(|(name, value)| (name, value)));
-    // A test that lacks what it needs says so and passes; here it counts as skipped.
-    let mut skipped = 0;
-    let mut verdict = counted(cargo.args(["--", "--show-output"]), |counts, line| {
-        counts.read_libtest(line);
-        skipped += u64::from(line.starts_with("skipped: "));
-    });
-    if let Verdict::Ran(counts) | Verdict::Failed(counts, _) = &mut verdict {
-        counts.passed = counts.passed.saturating_sub(skipped);
-        counts.skipped += skipped;
-    }
-    verdict
-}
-
 fn unit(_: &World) -> Verdict {
     let targets = match targets() {
         Ok(targets) => targets,
@@ -276,29 +178,84 @@ fn unit(_: &World) -> Verdict {
         .filter(|target| target.name != "packetfs_peer")
         .collect();
     let mut code = workspace_tests(&unit);
-    let code = counted(
-        code.args(["--lib", "--bins", "--examples"]),
-        Counts::read_libtest,
-    );
+    let code = tested(code.args(["--lib", "--bins", "--examples"]));
     let mut docs = house::cargo();
     docs.args(["test", "--workspace", "--no-fail-fast", "--doc"]);
-    let docs = counted(&mut docs, Counts::read_libtest);
-    both(code, docs)
+    both(code, counted(&mut docs, Counts::read_libtest))
 }
 
-/// One verdict of two.
-fn both(one: Verdict, other: Verdict) -> Verdict {
-    let merge = |a: Counts, b: Counts| Counts {
-        passed: a.passed + b.passed,
-        failed: a.failed + b.failed,
-        skipped: a.skipped + b.skipped,
-    };
-    match (one, other) {
-        (Verdict::Ran(a), Verdict::Ran(b)) => Verdict::Ran(merge(a, b)),
-        (Verdict::Failed(a, why), Verdict::Ran(b) | Verdict::Failed(b, _))
-        | (Verdict::Ran(a), Verdict::Failed(b, why)) => Verdict::Failed(merge(a, b), why),
-        (skipped, _) => skipped,
+/// The packages that decide how bytes are sealed and opened, and nothing beside them that would
+/// bring aws-lc in: cargo joins the features of all it builds at once.
+fn pure(_: &World) -> Verdict {
+    const PACKAGES: [&str; 6] = [
+        "-p",
+        "stillwire-core",
+        "-p",
+        "stillwire-conformance",
+        "-p",
+        "stillwire-simulator",
+    ];
+    let tree = ["tree", "-e", "features", "-i", "aws-lc-rs"];
+    let tree = process::captured(house::cargo().args(tree).args(PACKAGES));
+    if tree.is_ok_and(|tree| tree.contains("stillwire-core")) {
+        let why = "aws-lc comes in by a feature of theirs";
+        return Verdict::Failed(Counts::default(), why.into());
     }
+    let targets = match targets() {
+        Ok(targets) => targets,
+        Err(problem) => return Verdict::Failed(Counts::default(), problem),
+    };
+    let mut code = house::cargo();
+    code.arg("test").args(PACKAGES);
+    code.args(["--no-fail-fast", "--lib"]);
+    for target in targets {
+        let all = ["stillwire-core", "stillwire-simulator"].contains(&&*target.package);
+        if all || (target.package == "stillwire-conformance" && target.name == "vectors") {
+            code.args(["--test", &target.name]);
+        }
+    }
+    let mut docs = house::cargo();
+    docs.arg("test").args(PACKAGES).arg("--doc");
+    both(tested(&mut code), counted(&mut docs, Counts::read_libtest))
+}
+
+fn msrv(_: &World) -> Verdict {
+    let metadata = match house::metadata(false) {
+        Ok(metadata) => metadata,
+        Err(problem) => return Verdict::Failed(Counts::default(), problem),
+    };
+    let packages = house::list(&metadata, "packages").iter();
+    let oldest = packages.map(|package| house::text(package, "rust_version"));
+    let Some(oldest) = oldest.filter(|version| !version.is_empty()).min() else {
+        return Verdict::Failed(Counts::default(), "no rust-version is stated".into());
+    };
+    let installed = process::captured(house::command("rustup").args(["toolchain", "list"]));
+    let toolchain = installed
+        .as_deref()
+        .unwrap_or_default()
+        .lines()
+        .find(|line| {
+            let rest = line.strip_prefix(oldest);
+            rest.is_some_and(|rest| rest.starts_with(['.', '-']))
+        });
+    let Some(toolchain) = toolchain.and_then(|line| line.split_whitespace().next()) else {
+        let why = format!("Rust {oldest} is not installed: rustup toolchain install {oldest}");
+        return Verdict::Skipped(why);
+    };
+    // The cargo that runs this program would be of another version.
+    let mut cargo = house::command("rustup");
+    for name in ["CARGO", "RUSTC", "RUSTDOC"] {
+        cargo.env_remove(name);
+    }
+    cargo.args([
+        "run",
+        toolchain,
+        "cargo",
+        "check",
+        "--workspace",
+        "--locked",
+    ]);
+    whole(&mut cargo)
 }
 
 impl World {

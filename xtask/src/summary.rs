@@ -1,15 +1,18 @@
 //! What happened, counted: a section per step, then one table and the closing line.
 
+use std::collections::{BTreeMap, BTreeSet};
 use std::time::{Duration, Instant};
 
 use crate::Problem;
 
 /// Tests by outcome.
-#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
+#[derive(Clone, Debug, Default, PartialEq, Eq)]
 pub(crate) struct Counts {
     pub(crate) passed: u64,
     pub(crate) failed: u64,
     pub(crate) skipped: u64,
+    /// What was skipped, and how often.
+    pub(crate) reasons: BTreeMap<String, u64>,
 }
 
 impl Counts {
@@ -34,17 +37,50 @@ impl Counts {
 
     fn add_numbers(&mut self, found: Option<[u64; 3]>) {
         let [passed, failed, skipped] = found.unwrap_or_default();
-        self.add(Self {
-            passed,
-            failed,
-            skipped,
-        });
+        self.passed += passed;
+        self.failed += failed;
+        self.skipped += skipped;
     }
 
-    fn add(&mut self, other: Self) {
-        self.passed += other.passed;
-        self.failed += other.failed;
-        self.skipped += other.skipped;
+    pub(crate) fn add(&mut self, other: &Self) {
+        self.add_numbers(Some([other.passed, other.failed, other.skipped]));
+        for (why, times) in &other.reasons {
+            *self.reasons.entry(why.clone()).or_default() += times;
+        }
+    }
+}
+
+/// The lines in which tests say that they skip something.
+#[derive(Default)]
+pub(crate) struct Skips {
+    /// What this test has said: twice the same is one.
+    test: BTreeSet<String>,
+    reasons: BTreeMap<String, u64>,
+}
+
+impl Skips {
+    /// Reads a line of libtest with `--show-output`.
+    pub(crate) fn read(&mut self, line: &str) {
+        if line.starts_with("---- ") || line.starts_with("running ") {
+            self.test.clear();
+        }
+        if let Some(why) = line.strip_prefix("skipped: ")
+            && self.test.insert(why.to_owned())
+        {
+            *self.reasons.entry(why.to_owned()).or_default() += 1;
+        }
+    }
+
+    /// Counts as skipped what libtest counted as passed.
+    pub(crate) fn pour(self, mut counts: Counts) -> Counts {
+        let times: u64 = self.reasons.values().sum();
+        counts.passed = counts.passed.saturating_sub(times);
+        counts.add(&Counts {
+            skipped: times,
+            reasons: self.reasons,
+            ..Counts::default()
+        });
+        counts
     }
 }
 
@@ -112,7 +148,7 @@ impl Summary {
         let mut total = Counts::default();
         println!("\n=== summary");
         for (name, word, counts, took, note) in &self.rows {
-            total.add(*counts);
+            total.add(counts);
             println!(
                 "{name:14} {word:8} {:6} passed {:4} failed {:4} skipped {:8.1} s  {note}",
                 counts.passed,
@@ -120,6 +156,11 @@ impl Summary {
                 counts.skipped,
                 took.as_secs_f64()
             );
+        }
+        for (name, _, counts, _, _) in &self.rows {
+            for (why, times) in &counts.reasons {
+                println!("skipped in {name}, {times} times: {why}");
+            }
         }
         let seconds: f64 = self.rows.iter().map(|row| row.3.as_secs_f64()).sum();
         println!("in all {seconds:.0} s\n");
@@ -160,6 +201,32 @@ mod tests {
             (169, 1, 4)
         );
         assert_eq!(counted(read, "7 passed, 0 failed"), (7, 0, 0));
+    }
+
+    #[test]
+    fn what_a_test_skips_counts_once_and_not_as_passed() {
+        let mut skips = Skips::default();
+        for line in [
+            "running 3 tests",
+            "test a ... ok",
+            "---- a stdout ----",
+            "skipped: no python",
+            "skipped: no python",
+            "---- b stdout ----",
+            "skipped: no python",
+            "skipped: no disk",
+            "SKIPPED c",
+            "skipped 3: a profile",
+        ] {
+            skips.read(line);
+        }
+        let counts = skips.pour(Counts {
+            passed: 10,
+            ..Counts::default()
+        });
+        assert_eq!((counts.passed, counts.skipped), (7, 3));
+        assert_eq!(counts.reasons["no python"], 2);
+        assert_eq!(counts.reasons["no disk"], 1);
     }
 
     #[test]

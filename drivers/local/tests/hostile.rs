@@ -420,8 +420,8 @@ mod unix {
             .output();
         let _mount = match mounted {
             Ok(output) if output.status.success() => Mount(dir.path().into()),
-            other => {
-                eprintln!("SKIPPED a_full_disk_is_said_to_be_full: no small disk: {other:?}");
+            _ => {
+                println!("skipped: a small tmpfs cannot be mounted here (it takes root)");
                 return;
             }
         };
