@@ -116,8 +116,8 @@ pub trait Streamed: Machine {
     /// flows.
     fn is_established(&self) -> bool;
 
-    /// True when nothing will ever be transmitted again, save what [`Machine::poll`] still gives
-    /// out: end our direction of the carrier after that.
+    /// True when nothing will ever be transmitted again and [`Machine::poll`] has given out all
+    /// there was: our direction of the carrier may end once it has taken that.
     fn has_sent_all(&self) -> bool;
 }
 

@@ -426,6 +426,6 @@ impl Streamed for Connection {
     }
 
     fn has_sent_all(&self) -> bool {
-        self.is_over()
+        self.is_over() && self.out.is_empty()
     }
 }

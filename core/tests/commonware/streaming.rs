@@ -129,9 +129,9 @@ fn trap_06_the_end_of_the_stream_is_said_to_be_unauthenticated() {
         let now = pair.now;
         assert_eq!(pair.dialer.machine.write(now, b"end"), Ok(3));
         pair.dialer.machine.close_write(now).unwrap();
-        assert!(pair.dialer.machine.has_sent_all());
         assert_eq!(pair.dialer.machine.write(now, b"more"), Err(Error::Closed));
         pair.run(usize::MAX);
+        assert!(pair.dialer.machine.has_sent_all());
         pair.listener.end(now).unwrap();
         let said = &pair.listener.events;
         assert!(matches!(
@@ -218,10 +218,12 @@ fn what_was_written_before_the_end_is_given_out_whole() {
     assert_eq!(pair.dialer.machine.write(now, &[1; 1000]), Ok(1000));
     pair.dialer.machine.close_write(now).unwrap();
     assert!(!pair.dialer.machine.is_flushed());
+    // Whoever ended the carrier now would lose it.
+    assert!(!pair.dialer.machine.has_sent_all());
     let Output::Transmit(bytes) = pair.dialer.machine.poll(now) else {
         panic!("nothing to transmit");
     };
-    assert!(pair.dialer.machine.is_flushed());
+    assert!(pair.dialer.machine.is_flushed() && pair.dialer.machine.has_sent_all());
     pair.listener.feed(now, &bytes).unwrap();
     assert_eq!(pair.listener.read_all(now), [1; 1000]);
 }

@@ -193,6 +193,6 @@ impl Streamed for Connection {
     }
 
     fn has_sent_all(&self) -> bool {
-        self.closed || (self.closing && self.is_open())
+        self.out.is_empty() && (self.closed || (self.closing && self.is_open()))
     }
 }
