@@ -7,6 +7,7 @@ mod bad_input;
 mod discovery;
 mod examine;
 mod files;
+mod files_with_go;
 mod forwarding;
 mod hostile;
 mod interrupts;

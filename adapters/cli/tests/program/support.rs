@@ -75,22 +75,35 @@ pub(crate) enum Input {
 }
 
 pub(crate) fn start(command: Command, input: Input) -> Running {
-    start_read(command, input, true)
+    start_into(command, input, Output::Kept)
 }
 
 /// The same for a process whose stdout is closed at once by whoever should read it.
 pub(crate) fn start_unread(command: Command, input: Input) -> Running {
-    start_read(command, input, false)
+    start_into(command, input, Output::Unread)
 }
 
-fn start_read(mut command: Command, input: Input, read: bool) -> Running {
+/// Where a process writes.
+pub(crate) enum Output {
+    Kept,
+    Unread,
+    File(fs::File),
+}
+
+/// The same for a process whose stdout goes elsewhere.
+pub(crate) fn start_into(mut command: Command, input: Input, output: Output) -> Running {
+    let read = matches!(output, Output::Kept);
     match input {
         Input::Nothing => drop(command.stdin(Stdio::null())),
         Input::Bytes(_) | Input::Open => drop(command.stdin(Stdio::piped())),
         Input::Kept => {}
     }
+    let stdout = match output {
+        Output::File(file) => Stdio::from(file),
+        Output::Kept | Output::Unread => Stdio::piped(),
+    };
     let mut child = command
-        .stdout(Stdio::piped())
+        .stdout(stdout)
         .stderr(Stdio::piped())
         .spawn()
         .unwrap();
@@ -157,7 +170,8 @@ impl Running {
             }
             thread::sleep(Duration::from_millis(10));
         };
-        let stdout = self.stdout.take().unwrap().join().unwrap();
+        let stdout = self.stdout.take();
+        let stdout = stdout.map_or_else(Vec::new, |reader| reader.join().unwrap());
         let stderr = self.stderr.take().unwrap().join().unwrap();
         Done {
             code: status.code(),
@@ -279,6 +293,11 @@ impl Place {
                 ("AZURE_STORAGE_KEY", KEY.to_owned()),
             ],
         })
+    }
+
+    /// The name of the place for answers.
+    pub(crate) fn token(&self) -> &str {
+        &self.store[4]
     }
 
     /// The emulator's endpoint and the name of the handshake place.
