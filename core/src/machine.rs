@@ -76,7 +76,7 @@ pub enum Received {
     Message(Bytes),
     /// Nothing now; poll the machine and wait.
     Pending,
-    /// The peer ended its direction. Nothing will ever follow.
+    /// The peer ended its direction, authentically as with [`Read::End`]. Nothing will ever follow.
     End,
 }
 
@@ -119,6 +119,12 @@ pub trait Streamed: Machine {
     /// True when nothing will ever be transmitted again and [`Machine::poll`] has given out all
     /// there was: our direction of the carrier may end once it has taken that.
     fn has_sent_all(&self) -> bool;
+
+    /// False where the protocol has no end mark: [`Read::End`] and [`Received::End`] then say only
+    /// that the carrier ended, and whoever is in between may have cut it there.
+    fn has_authentic_end(&self) -> bool {
+        true
+    }
 }
 
 /// A machine whose carrier is datagrams, which may be lost, doubled, late and forged: it takes

@@ -9,7 +9,7 @@ use stillwire_core::{Error, Instant};
 use stillwire_futures::{Runtime, secure};
 
 pub use secure::{
-    MessageReceiver, MessageSender, Secure, SecureReader, SecureStream, SecureWriter,
+    Control, MessageReceiver, MessageSender, Secure, SecureReader, SecureStream, SecureWriter,
 };
 
 /// Makes a machine and runs it over this TCP connection; ready when its handshake is complete.
@@ -22,6 +22,19 @@ pub async fn open<M: Secure>(
     machine: impl FnOnce(Instant) -> Result<M, Error>,
 ) -> Result<SecureStream<M>, Error> {
     open_over(Tcp(carrier), machine).await
+}
+
+/// As [`open`], and everything the machine tells goes to `on_event`, as
+/// [`SecureStream::open_with`] says.
+///
+/// # Errors
+/// As [`open`].
+pub async fn open_with<M: Secure>(
+    carrier: TcpStream,
+    machine: impl FnOnce(Instant) -> Result<M, Error>,
+    on_event: impl FnMut(&Control<M>, M::Event) + Send + 'static,
+) -> Result<SecureStream<M>, Error> {
+    open_over_with(Tcp(carrier), machine, on_event).await
 }
 
 /// As [`open`], over another carrier, whose `close` must end our direction of it. That of
@@ -37,7 +50,23 @@ where
     M: Secure,
     T: AsyncRead + AsyncWrite + Unpin + Send + 'static,
 {
+    open_over_with(carrier, machine, |_, _| {}).await
+}
+
+/// As [`open_over`], with the events of [`open_with`].
+///
+/// # Errors
+/// As [`open`].
+pub async fn open_over_with<M, T>(
+    carrier: T,
+    machine: impl FnOnce(Instant) -> Result<M, Error>,
+    on_event: impl FnMut(&Control<M>, M::Event) + Send + 'static,
+) -> Result<SecureStream<M>, Error>
+where
+    M: Secure,
+    T: AsyncRead + AsyncWrite + Unpin + Send + 'static,
+{
     let runtime = AsyncStdRuntime::new();
     let machine = machine(runtime.now())?;
-    SecureStream::open(Arc::new(runtime), carrier, machine).await
+    SecureStream::open_with(Arc::new(runtime), carrier, machine, on_event).await
 }

@@ -52,7 +52,7 @@ pub use datagram::{DatagramSession, OverDatagrams};
 #[cfg(feature = "azure")]
 pub use http::http_client;
 pub use secure::{
-    MessageReceiver, MessageSender, Secure, SecureReader, SecureStream, SecureWriter,
+    Control, MessageReceiver, MessageSender, Secure, SecureReader, SecureStream, SecureWriter,
 };
 pub use stillwire_core::store::{Failure, FailureKind};
 pub use stillwire_futures::{

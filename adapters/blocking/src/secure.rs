@@ -18,7 +18,7 @@ use stillwire_core::store::{Failure, FailureKind};
 use stillwire_core::{Error, Instant};
 use stillwire_futures::{Runtime, secure};
 
-pub use secure::Secure;
+pub use secure::{Control, Secure};
 
 /// One half, whoever waits for it, and for how long at the most.
 struct Half<H> {
@@ -83,9 +83,9 @@ impl<H> Half<H> {
 ///
 /// # Ending
 ///
-/// As with [`stillwire_futures::secure`]: [`close_write`](Self::close_write) says the end
-/// authentically and reading goes on; dropping everything sends what was written, within
-/// [`secure::LINGER`] and as long as the process lives, and says no end.
+/// As with [`stillwire_futures::secure`]: [`close_write`](Self::close_write) ends our direction,
+/// authentically where the protocol has an end mark, and reading goes on; dropping everything sends
+/// what was written, within [`secure::LINGER`] and as long as the process lives, and says no end.
 ///
 /// # Time-outs
 ///
@@ -120,13 +120,27 @@ impl<M: Secure> SecureStream<M> {
         carrier: TcpStream,
         machine: impl FnOnce(Instant) -> Result<M, Error>,
     ) -> Result<Self, Error> {
+        Self::open_with(carrier, machine, |_, _| {})
+    }
+
+    /// As [`open`](Self::open), and everything the machine tells goes to `on_event`, as
+    /// [`secure::SecureStream::open_with`] says; it runs on the thread that moves the bytes.
+    ///
+    /// # Errors
+    /// As [`open`](Self::open).
+    pub fn open_with(
+        carrier: TcpStream,
+        machine: impl FnOnce(Instant) -> Result<M, Error>,
+        on_event: impl FnMut(&Control<M>, M::Event) + Send + 'static,
+    ) -> Result<Self, Error> {
         let threads = Threads::shared();
         let machine = machine(threads.now())?;
         let carrier = Socket::new(carrier).map_err(|error| {
             let detail = format!("the socket cannot be used: {error}");
             Error::Store(Failure::new(FailureKind::Io, detail))
         })?;
-        let opened = secure::SecureStream::open(Arc::new(threads), carrier, machine);
+        let threads = Arc::new(threads);
+        let opened = secure::SecureStream::open_with(threads, carrier, machine, on_event);
         let (reader, writer) = block_on(opened)?.split();
         Ok(Self {
             reader: SecureReader(Half::new(reader)),
@@ -154,6 +168,11 @@ impl<M: Secure> SecureStream<M> {
     /// Calls something of the machine's own; what it then wants to send is sent.
     pub fn update<R>(&self, call: impl FnOnce(&mut M) -> R) -> R {
         self.writer.update(call)
+    }
+
+    /// As [`SecureReader::ended_authentically`].
+    pub fn ended_authentically(&self) -> Option<bool> {
+        self.reader.ended_authentically()
     }
 
     /// How long a read waits; for ever by default.
@@ -203,6 +222,13 @@ macro_rules! about {
                 lock(&self.0.inner).update(call)
             }
 
+            /// Whether the peer's end is authentic, once it was read: false in a protocol without an
+            /// end mark (commonware), where somebody may have cut the stream there. [`None`]
+            /// before, and where the connection failed instead.
+            pub fn ended_authentically(&self) -> Option<bool> {
+                lock(&self.0.inner).ended_authentically()
+            }
+
             /// How long a call waits; for ever by default.
             ///
             /// # Errors
@@ -243,7 +269,7 @@ macro_rules! closing {
             }
 
             /// Waits until the connection is over, and says how it ended: well only when both
-            /// directions were ended, by our `close_write` and by the peer's.
+            /// directions were ended, by our `close_write` and by the peer's end.
             ///
             /// # Errors
             /// The error that ended the connection.
@@ -271,8 +297,9 @@ macro_rules! closing {
 closing!(SecureWriter: SecureWriter, MessageSender: MessageSender);
 
 impl<M: Secure> Read for &SecureReader<M> {
-    /// `Ok(0)` for a buffer that is not empty is the peer's authentic end. A stream that breaks off
-    /// without one is an error, with what was authentic delivered first.
+    /// `Ok(0)` for a buffer that is not empty is the peer's end. Where the protocol has an end mark
+    /// it is authentic, and a stream that breaks off without one is an error, with what was
+    /// authentic delivered first; see [`SecureReader::ended_authentically`].
     fn read(&mut self, buffer: &mut [u8]) -> io::Result<usize> {
         self.0.wait(|half, cx| half.poll_read(cx, buffer))
     }
@@ -354,7 +381,8 @@ impl<M: Secure> MessageSender<M> {
 }
 
 impl<M: Secure> MessageReceiver<M> {
-    /// The next whole message, empty ones too; none after the peer's authentic end.
+    /// The next whole message, empty ones too; none after the peer's end, which is authentic where
+    /// the protocol has an end mark.
     ///
     /// # Errors
     /// What ended the connection, after every message that was authentic, or the time-out.

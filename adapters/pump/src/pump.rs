@@ -61,6 +61,8 @@ pub(crate) struct State<M> {
     pub(crate) spent: u32,
     pub(crate) closing: bool,
     pub(crate) ended: bool,
+    /// The application has read to the peer's end.
+    pub(crate) peer_ended: bool,
     /// Bytes that the driver has and the carrier has not.
     pub(crate) in_transit: bool,
     /// The driver leaves the carrier alone until the machine wants bytes again.
@@ -92,6 +94,7 @@ impl<M: Machine + 'static> Pump<M> {
             spent: 0,
             closing: false,
             ended: false,
+            peer_ended: false,
             in_transit: false,
             sated: false,
             abandoned: false,
@@ -251,7 +254,8 @@ impl<M: Channel + 'static> Pump<M> {
         }
     }
 
-    /// Reads plaintext; `Ok(0)` with a non-empty buffer is the peer's authentic end.
+    /// Reads plaintext; `Ok(0)` with a non-empty buffer is the peer's end, as authentic as
+    /// [`Read::End`] is.
     ///
     /// Nothing is taken from the machine when this is pending: giving up loses no byte.
     pub fn poll_read(
@@ -266,7 +270,10 @@ impl<M: Channel + 'static> Pump<M> {
         let mut state = self.lock();
         let result = match state.machine.read(now, buffer) {
             Ok(Read::Data(n)) => Ok(n),
-            Ok(Read::End) => Ok(0),
+            Ok(Read::End) => {
+                state.peer_ended = true;
+                Ok(0)
+            }
             Ok(Read::Pending) => return pending(state, cx, Until::Readable),
             Err(error) => Err(io_error(error)),
         };

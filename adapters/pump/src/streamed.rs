@@ -117,6 +117,13 @@ impl<M: Channel + Messages + Streamed + 'static> Pump<M> {
         Poll::Pending
     }
 
+    /// Whether the peer's end is authentic, once [`Pump::poll_read`] or [`Pump::poll_receive`] has
+    /// told it; [`None`] before, and where the connection failed instead.
+    pub fn ended_authentically(&self) -> Option<bool> {
+        let state = self.lock();
+        state.peer_ended.then(|| state.machine.has_authentic_end())
+    }
+
     /// Sends a whole message. Nothing was taken when this is pending or fails.
     pub fn poll_send(
         &self,
@@ -137,8 +144,8 @@ impl<M: Channel + Messages + Streamed + 'static> Pump<M> {
         Poll::Ready(result)
     }
 
-    /// The next whole message; none after the peer's authentic end. Nothing was taken when this is
-    /// pending.
+    /// The next whole message; none after the peer's end, as authentic as [`Received::End`] is.
+    /// Nothing was taken when this is pending.
     pub fn poll_receive(
         &self,
         cx: &mut Context<'_>,
@@ -147,7 +154,10 @@ impl<M: Channel + Messages + Streamed + 'static> Pump<M> {
         let mut state = self.lock();
         let result = match state.machine.receive(now) {
             Ok(Received::Message(message)) => Ok(Some(message)),
-            Ok(Received::End) => Ok(None),
+            Ok(Received::End) => {
+                state.peer_ended = true;
+                Ok(None)
+            }
             Ok(Received::Pending) => return pending(state, cx, Until::Receivable),
             Err(error) => Err(io_error(error)),
         };

@@ -7,7 +7,7 @@ use stillwire_core::{Error, Instant};
 use stillwire_futures::{Runtime, secure};
 
 pub use secure::{
-    MessageReceiver, MessageSender, Secure, SecureReader, SecureStream, SecureWriter,
+    Control, MessageReceiver, MessageSender, Secure, SecureReader, SecureStream, SecureWriter,
 };
 
 /// Makes a machine and runs it over this carrier (a `smol::net::TcpStream`, a pipe); ready when its
@@ -23,7 +23,24 @@ where
     M: Secure,
     T: AsyncRead + AsyncWrite + Unpin + Send + 'static,
 {
+    open_with(carrier, machine, |_, _| {}).await
+}
+
+/// As [`open`], and everything the machine tells goes to `on_event`, as
+/// [`SecureStream::open_with`] says.
+///
+/// # Errors
+/// As [`open`].
+pub async fn open_with<M, T>(
+    carrier: T,
+    machine: impl FnOnce(Instant) -> Result<M, Error>,
+    on_event: impl FnMut(&Control<M>, M::Event) + Send + 'static,
+) -> Result<SecureStream<M>, Error>
+where
+    M: Secure,
+    T: AsyncRead + AsyncWrite + Unpin + Send + 'static,
+{
     let runtime = SmolRuntime::new();
     let machine = machine(runtime.now())?;
-    SecureStream::open(Arc::new(runtime), carrier, machine).await
+    SecureStream::open_with(Arc::new(runtime), carrier, machine, on_event).await
 }

@@ -48,7 +48,7 @@ mod stream;
 pub use http::http_client;
 pub use runtime::TokioRuntime;
 pub use secure::{
-    MessageReceiver, MessageSender, Secure, SecureReader, SecureStream, SecureWriter,
+    Control, MessageReceiver, MessageSender, Secure, SecureReader, SecureStream, SecureWriter,
 };
 pub use stillwire_core::store::{Failure, FailureKind, Profile};
 pub use stillwire_futures::{

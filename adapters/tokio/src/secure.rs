@@ -12,7 +12,7 @@ use stillwire_futures::Runtime;
 use stillwire_futures::secure;
 use tokio::io::{AsyncRead, AsyncWrite, ReadBuf};
 
-pub use secure::{MessageReceiver, MessageSender, Secure};
+pub use secure::{Control, MessageReceiver, MessageSender, Secure};
 
 /// A carrier of tokio's with the traits of `futures`.
 struct Carrier<T>(T);
@@ -73,9 +73,26 @@ impl<M: Secure> SecureStream<M> {
     where
         T: AsyncRead + AsyncWrite + Unpin + Send + 'static,
     {
+        Self::open_with(carrier, machine, |_, _| {}).await
+    }
+
+    /// As [`Self::open`], and everything the machine tells goes to `on_event`, as
+    /// [`secure::SecureStream::open_with`] says.
+    ///
+    /// # Errors
+    /// As [`Self::open`].
+    pub async fn open_with<T>(
+        carrier: T,
+        machine: impl FnOnce(Instant) -> Result<M, Error>,
+        on_event: impl FnMut(&Control<M>, M::Event) + Send + 'static,
+    ) -> Result<Self, Error>
+    where
+        T: AsyncRead + AsyncWrite + Unpin + Send + 'static,
+    {
         let runtime = TokioRuntime::new(tokio::runtime::Handle::current());
         let machine = machine(runtime.now())?;
-        let opened = secure::SecureStream::open(Arc::new(runtime), Carrier(carrier), machine);
+        let (runtime, carrier) = (Arc::new(runtime), Carrier(carrier));
+        let opened = secure::SecureStream::open_with(runtime, carrier, machine, on_event);
         opened.await.map(Self)
     }
 

@@ -141,6 +141,7 @@ fn trap_06_the_end_of_the_stream_is_said_to_be_unauthenticated() {
         assert_eq!(pair.listener.read_all(now), b"end");
         assert_eq!(pair.listener.machine.read(now, &mut [0; 9]), Ok(Read::End));
         assert_eq!(pair.listener.machine.receive(now), Ok(Received::End));
+        assert!(!pair.listener.machine.has_authentic_end());
         // The other direction goes on.
         assert!(!pair.listener.machine.has_sent_all());
         assert_eq!(pair.listener.machine.write(now, b"answer"), Ok(6));

@@ -11,7 +11,7 @@ use std::pin::Pin;
 use std::sync::Arc;
 use std::task::{Context, Poll, ready};
 use std::time::Duration;
-use stillwire_core::{Channel, Instant, Messages, Streamed};
+use stillwire_core::{Channel, Instant, Machine, Messages, Streamed};
 use stillwire_pump::{Action, Pump};
 
 /// Bytes read from the carrier at a time.
@@ -36,7 +36,11 @@ pub(super) struct Carry<M: Channel + Messages + Streamed + 'static, T> {
     deadline: Option<Instant>,
     linger: Duration,
     leaving: Option<Instant>,
+    on_event: OnEvent<M>,
 }
+
+/// What is done with what the machine tells.
+pub(super) type OnEvent<M> = Box<dyn FnMut(<M as Machine>::Event) + Send>;
 
 #[derive(Clone, Copy, PartialEq, Eq)]
 enum Sending {
@@ -51,6 +55,7 @@ impl<M: Channel + Messages + Streamed + 'static, T> Carry<M, T> {
         runtime: Arc<dyn Runtime>,
         carrier: T,
         linger: Duration,
+        on_event: OnEvent<M>,
     ) -> Self {
         Self {
             pump,
@@ -65,6 +70,7 @@ impl<M: Channel + Messages + Streamed + 'static, T> Carry<M, T> {
             deadline: None,
             linger,
             leaving: None,
+            on_event,
         }
     }
 
@@ -178,7 +184,7 @@ where
                 Poll::Ready(Action::Transmit(bytes)) => {
                     self.out = [&*self.out, &*bytes].concat().into();
                 }
-                Poll::Ready(Action::Event(_)) => {}
+                Poll::Ready(Action::Event(event)) => (self.on_event)(event),
                 Poll::Ready(Action::Finished) => {
                     let ended = self.poll_end(cx)?;
                     return if ended.is_ready() {

@@ -84,6 +84,13 @@ macro_rules! about {
             pub fn update<R>(&self, call: impl FnOnce(&mut M) -> R) -> R {
                 self.handle.pump.update(call)
             }
+
+            /// Whether the peer's end is authentic, once it was read: false in a protocol without an
+            /// end mark (commonware), where somebody may have cut the stream there. [`None`]
+            /// before, and where the connection failed instead.
+            pub fn ended_authentically(&self) -> Option<bool> {
+                self.handle.pump.ended_authentically()
+            }
         }
 
         impl<M: Secure> fmt::Debug for $of<M> {
@@ -105,9 +112,10 @@ about!(
 macro_rules! reading {
     ($($of:ident),*) => {$(
         impl<M: Secure> $of<M> {
-            /// Reads plaintext; `Ok(0)` for a buffer that is not empty is the peer's authentic
-            /// end. A stream that breaks off without one is an error, with what was authentic
-            /// delivered first.
+            /// Reads plaintext; `Ok(0)` for a buffer that is not empty is the peer's end. Where the
+            /// protocol has an end mark it is authentic, and a stream that breaks off without one is
+            /// an error, with what was authentic delivered first; see
+            /// [`Self::ended_authentically`].
             ///
             /// Cancel safe: as long as this is pending nothing has been taken.
             pub fn poll_read(
@@ -158,7 +166,7 @@ macro_rules! closing {
             }
 
             /// Waits until the connection is over, and says how it ended: well only when both
-            /// directions were ended, by our `close_write` and by the peer's. Cancel safe.
+            /// directions were ended, by our `close_write` and by the peer's end. Cancel safe.
             pub async fn closed(&mut self) -> Result<(), Error> {
                 poll_fn(|cx| self.handle.pump.poll_closed(cx)).await
             }
@@ -234,7 +242,8 @@ impl<M: Secure> MessageSender<M> {
 }
 
 impl<M: Secure> MessageReceiver<M> {
-    /// The next whole message, empty ones too; none after the peer's authentic end.
+    /// The next whole message, empty ones too; none after the peer's end, which is authentic where
+    /// the protocol has an end mark: see [`Self::ended_authentically`].
     ///
     /// Cancel safe: given up while pending, nothing was taken.
     ///

@@ -5,19 +5,30 @@
 //! or with [`SecureStream::into_messages`] halves that send and receive whole messages. One piece for
 //! all: it knows no protocol.
 //!
+//! # What the machine tells
+//!
+//! With [`SecureStream::open_with`] the application hears every event of the machine, from the
+//! handshake on, and may answer through a [`Control`], at once or later: whether it talks to a peer
+//! that asks, for one.
+//!
 //! # Ending
 //!
-//! As with a stream over storage: [`SecureWriter::close_write`] says the end authentically and
-//! reading goes on; dropping everything sends what was written, within [`LINGER`], and says no
-//! end, so that the peer sees an error and never a shortened stream that looks whole.
+//! [`SecureWriter::close_write`] ends our direction and reading goes on; dropping everything sends
+//! what was written, within [`LINGER`], and says no end. A protocol with an end mark (ziti,
+//! PacketFS) says it authentically: to its peer a stream without one is an error, and never a
+//! shortened stream that looks whole. **commonware has none**: its peer sees the same end after
+//! `close_write`, after dropping, and when somebody cut the carrier between two records.
+//! [`SecureStream::ended_authentically`] tells which kind of end was read.
 
 mod carry;
+mod control;
 mod halves;
 
+pub use control::Control;
 pub use halves::{MessageReceiver, MessageSender, SecureReader, SecureStream, SecureWriter};
 
 use crate::runtime::Runtime;
-use carry::Carry;
+use carry::{Carry, OnEvent};
 use futures_io::{AsyncRead, AsyncWrite};
 use std::future::poll_fn;
 use std::sync::Arc;
@@ -67,13 +78,34 @@ impl<M: Secure> SecureStream<M> {
     where
         T: AsyncRead + AsyncWrite + Unpin + Send + 'static,
     {
+        Self::open_with(runtime, carrier, machine, |_, _| {}).await
+    }
+
+    /// As [`Self::open`], and everything the machine tells goes to `on_event`, from the handshake to
+    /// the end of the connection. What the machine asks is answered through the [`Control`], there
+    /// or later with a clone of it. `on_event` runs on the task that moves the bytes: it must not
+    /// block.
+    ///
+    /// # Errors
+    /// As [`Self::open`].
+    pub async fn open_with<T>(
+        runtime: Arc<dyn Runtime>,
+        carrier: T,
+        machine: M,
+        mut on_event: impl FnMut(&Control<M>, M::Event) + Send + 'static,
+    ) -> Result<Self, Error>
+    where
+        T: AsyncRead + AsyncWrite + Unpin + Send + 'static,
+    {
         let pump = Arc::new(Pump::streamed(machine));
         let handle = Handle {
             pump: pump.clone(),
             runtime: runtime.clone(),
         };
         let ending = Ending(pump.clone());
-        let carry = Carry::new(pump, runtime.clone(), carrier, LINGER);
+        let control = Control::new(pump.clone(), runtime.clone());
+        let told: OnEvent<M> = Box::new(move |event| on_event(&control, event));
+        let carry = Carry::new(pump, runtime.clone(), carrier, LINGER, told);
         runtime.spawn(Box::pin(async move {
             let _ending = ending;
             carry.await;

@@ -4,6 +4,7 @@
 mod datagrams;
 mod line;
 mod streams;
+mod told;
 
 use std::sync::Arc;
 use std::time::Duration;

@@ -195,4 +195,8 @@ impl Streamed for Connection {
     fn has_sent_all(&self) -> bool {
         self.out.is_empty() && (self.closed || (self.closing && self.is_open()))
     }
+
+    fn has_authentic_end(&self) -> bool {
+        false
+    }
 }
