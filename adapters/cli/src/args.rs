@@ -167,9 +167,9 @@ pub enum Verb {
     /// Streams over TCP between the nodes of a cluster (ASoc)
     Asoc(asoc::Asoc),
     /// OpenZiti's end-to-end encryption over TCP
-    Ziti(stream::Stream),
+    Ziti(stream::Stream<stream::ZitiOptions>),
     /// commonware-stream over TCP
-    Commonware(stream::Stream),
+    Commonware(stream::Stream<stream::CommonwareOptions>),
     /// The PacketFS overlay over TCP: streams, and files by reference to a blob that both ends hold
     Packetfs(packetfs::Packetfs),
     /// Print a shell's completions

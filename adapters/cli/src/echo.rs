@@ -1,7 +1,7 @@
 //! Sending a connection's bytes back to it.
 
 use crate::exit::Fault;
-use crate::relay::{Ends, Joins, farewell, lost};
+use crate::relay::{Ends, Joins, farewell, lost, tell_unauthenticated};
 use crate::run::Run;
 use tokio::io::{AsyncRead, AsyncReadExt, AsyncWriteExt};
 
@@ -15,6 +15,7 @@ pub(crate) async fn serve(run: &Run, connection: impl Joins) -> Result<(), Fault
         () = run.interrupt.asked() => Err(Fault::interrupted()),
         result = copy(&mut read, &mut write, |_| {}) => result,
     };
+    tell_unauthenticated(run, &read);
     if result.as_ref().is_err_and(Fault::is_interruption) {
         farewell(&mut write).await;
     }

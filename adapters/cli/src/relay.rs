@@ -18,10 +18,16 @@ const BUFFER: usize = 256 << 10;
 
 /// A connection of any protocol that carries bytes both ways.
 pub(crate) trait Joins: Send {
-    type Read: AsyncRead + Send + Unpin;
+    type Read: Hears;
     type Write: Ends;
 
     fn halves(self) -> (Self::Read, Self::Write);
+}
+
+/// Its reading half.
+pub(crate) trait Hears: AsyncRead + Send + Unpin {
+    /// Whether the peer's end is authentic, once it was read.
+    fn ended_authentically(&self) -> Option<bool>;
 }
 
 /// Its writing half.
@@ -45,6 +51,13 @@ impl Joins for Connection {
     }
 }
 
+impl Hears for ReadHalf {
+    fn ended_authentically(&self) -> Option<bool> {
+        // Any other end of a stream over storage is an error.
+        None
+    }
+}
+
 impl Ends for WriteHalf {
     async fn close_write(&mut self) -> io::Result<()> {
         (**self).close_write().await
@@ -65,6 +78,12 @@ impl<M: Secure> Joins for SecureStream<M> {
 
     fn halves(self) -> (SecureReader<M>, SecureWriter<M>) {
         self.split()
+    }
+}
+
+impl<M: Secure> Hears for SecureReader<M> {
+    fn ended_authentically(&self) -> Option<bool> {
+        (**self).ended_authentically()
     }
 }
 
@@ -136,6 +155,17 @@ where
     result
 }
 
+/// Says of an end that anybody in between may have brought about that it is one.
+pub(crate) fn tell_unauthenticated(run: &Run, read: &impl Hears) {
+    if read.ended_authentically() == Some(false) {
+        run.out.event(
+            &json!({ "event": "ended", "authenticated": false }),
+            "the peer's end is not authenticated: this protocol has no end mark, and somebody in \
+             between may have cut the stream there",
+        );
+    }
+}
+
 fn tell_end(run: &Run, stats: &Stats, time: Duration) {
     let (sent, received) = (stats.bytes_stored, stats.bytes_received);
     let json = json!({
@@ -158,7 +188,7 @@ fn tell_end(run: &Run, stats: &Stats, time: Duration) {
 
 async fn copy_both<R, W>(
     run: &Run,
-    read: &mut (impl AsyncRead + Unpin),
+    read: &mut impl Hears,
     write: &mut impl Ends,
     local: Local<R, W>,
 ) -> Result<Stopped, Fault>
@@ -169,7 +199,7 @@ where
     let ends_with_peer = local.ends_with_peer;
     let stopped = {
         let mut up = pin!(copy_up(local.source, write, local.fault));
-        let mut down = pin!(copy_down(read, local.sink, local.fault));
+        let mut down = pin!(copy_down(run, read, local.sink, local.fault));
         let (mut up_ended, mut down_ended) = (false, false);
         loop {
             tokio::select! {
@@ -250,13 +280,17 @@ async fn copy_up(
 }
 
 async fn copy_down(
-    read: &mut (impl AsyncRead + Unpin),
+    run: &Run,
+    read: &mut impl Hears,
     mut sink: impl AsyncWrite + Unpin,
     fault: fn(&str, &io::Error) -> Fault,
 ) -> Result<Copied, Fault> {
     let mut buffer = vec![0; BUFFER];
     loop {
         let n = read.read(&mut buffer).await.map_err(lost)?;
+        if n == 0 {
+            tell_unauthenticated(run, read);
+        }
         let delivered = match buffer.get(..n).filter(|data| !data.is_empty()) {
             Some(data) => deliver(&mut sink, data).await,
             None => sink.shutdown().await,

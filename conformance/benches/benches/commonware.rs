@@ -7,20 +7,25 @@ use measure::{Once, in_turn, megabytes};
 use std::hint::black_box;
 use std::sync::Arc;
 use std::time::Instant;
-use stillwire_core::UnixTime;
 use stillwire_core::commonware::handshake::{Dialer, IDENTITY, Keys, Listener, Terms};
-use stillwire_core::commonware::record::{Opener, Sealer};
 use stillwire_core::commonware::wire::split_frame;
-use stillwire_core::commonware::{Ed25519, Profile, Window};
+use stillwire_core::commonware::{
+    Admission, Config, Connection, Door, Ed25519, Identity, Profile, Window,
+};
 use stillwire_core::crypto::{Rng, Secret};
+use stillwire_core::{Input, Machine, Messages, Output, Received, Streamed, UnixTime};
 
 const NOW: UnixTime = UnixTime::from_secs(1_780_000_000);
+
+fn identity(seed: u8) -> Arc<Ed25519> {
+    Arc::new(Ed25519::new(&Secret::from([seed; 32])))
+}
 
 fn terms(profile: Profile, seed: u8) -> Terms {
     Terms {
         profile,
         namespace: Arc::from(&b"bench"[..]),
-        identity: Arc::new(Ed25519::new(&Secret::from([seed; 32]))),
+        identity: identity(seed),
         window: Window::default(),
         refuse_self: false,
     }
@@ -65,19 +70,60 @@ fn handshakes(profile: Profile) -> Once<'static> {
     })
 }
 
-/// A record is sealed by one end and opened by the other.
+/// Hands everything that `from` has to say to `to`.
+fn carry(from: &mut Connection, to: &mut Connection) {
+    let now = stillwire_core::Instant::ZERO;
+    loop {
+        match from.poll(now) {
+            Output::Transmit(bytes) => {
+                let taken = to.handle(now, Input::Bytes(&bytes));
+                taken.expect("the peer is honest");
+            }
+            Output::Wait(_) => return,
+            _ => {}
+        }
+    }
+}
+
+/// A dialer and its listener.
+fn connected(profile: Profile) -> [Connection; 2] {
+    let now = stillwire_core::Instant::ZERO;
+    let config = Config {
+        profile,
+        namespace: Arc::from(&b"bench"[..]),
+        ..Config::default()
+    };
+    let door = Door {
+        admission: Admission::Anyone,
+        seen: None,
+    };
+    let public = identity(2).public();
+    let dialer = Connection::dial(config.clone(), identity(1), &public, [3; 32], now, NOW);
+    let mut dialer = dialer.expect("a real key");
+    let mut listener = Connection::listen(config, identity(2), door, [4; 32], now, NOW);
+    while !(dialer.is_established() && listener.is_established()) {
+        carry(&mut dialer, &mut listener);
+        carry(&mut listener, &mut dialer);
+    }
+    [dialer, listener]
+}
+
+/// A message of one connection is taken out of the other, as the crate's program does it: each
+/// message is the sender's own copy, and what arrives is the receiver's.
 fn records(profile: Profile, size: usize) -> Once<'static> {
-    let mut rng = Rng::from_seed([5; 32]);
-    let [ours, theirs] = handshake(&terms(profile, 1), &terms(profile, 2), &mut rng);
-    let mut sealer = Sealer::new(profile, ours.d2l, size);
-    let mut opener = Opener::new(profile, theirs.d2l, size);
-    let (message, mut wire) = (vec![7; size], Vec::new());
+    let [mut dialer, mut listener] = connected(profile);
+    let (message, now) = (vec![7; size], stillwire_core::Instant::ZERO);
     Box::new(move || {
         let start = Instant::now();
-        wire.clear();
-        sealer.seal(&message, &mut wire).expect("it fits");
-        let opened = opener.open(&mut &wire[..]).expect("it was sealed so");
-        black_box(opened.expect("it is whole").len());
+        let own = message.clone();
+        assert_eq!(dialer.send(now, &own), Ok(true));
+        drop(own);
+        carry(&mut dialer, &mut listener);
+        let received = listener.receive(now).expect("the peer is honest");
+        let Received::Message(message) = received else {
+            unreachable!("it was handed in whole");
+        };
+        assert_eq!(black_box(message).len(), size);
         start.elapsed()
     })
 }

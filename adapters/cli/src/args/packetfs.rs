@@ -1,10 +1,11 @@
 //! `stillwire packetfs …`.
 
-use super::stream::StreamVerb;
+use super::stream::{Patience, StreamVerb};
 use crate::key::KeyOptions;
 use crate::units;
 use clap::{Args, Subcommand, ValueEnum, ValueHint};
 use std::path::PathBuf;
+use stillwire_core::packetfs::{Algorithm, Config};
 
 /// `packetfs`.
 #[derive(Args, Debug)]
@@ -23,7 +24,7 @@ pub enum PacketfsVerb {
     Recv(PacketfsRecv),
     /// What every protocol over TCP does.
     #[command(flatten)]
-    Stream(StreamVerb),
+    Stream(StreamVerb<PacketfsOptions>),
 }
 
 /// What both ends are told.
@@ -49,12 +50,37 @@ pub struct PacketfsEnd {
     /// Where the pre-shared key is.
     #[command(flatten)]
     pub key: KeyOptions,
+    /// Cipher and forward secrecy.
+    #[command(flatten)]
+    pub options: PacketfsOptions,
+    /// How long a handshake may take.
+    #[command(flatten)]
+    pub patience: Patience,
+}
+
+/// What every session is told, over streams and with files.
+#[derive(Args, Clone, Debug)]
+pub struct PacketfsOptions {
     /// The cipher, the same at both ends
     #[arg(long, value_name = "NAME", default_value = "aes-256-gcm")]
     pub cipher: CipherName,
     /// No forward secrecy, at both ends: who learns the key reads what was recorded
     #[arg(long)]
     pub no_forward_secrecy: bool,
+}
+
+impl PacketfsOptions {
+    pub(crate) fn config(&self, patience: Patience) -> Config {
+        Config {
+            algorithm: match self.cipher {
+                CipherName::Aes256Gcm => Algorithm::Aes256Gcm,
+                CipherName::XChaCha20Poly1305 => Algorithm::XChaCha20Poly1305,
+            },
+            forward_secrecy: !self.no_forward_secrecy,
+            handshake_timeout: patience.span(),
+            ..Config::default()
+        }
+    }
 }
 
 /// `--cipher`.

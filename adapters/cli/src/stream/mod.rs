@@ -3,13 +3,16 @@
 
 mod protocol;
 
-use crate::args::stream::{StreamDial, StreamKeys, StreamListen, StreamVerb};
+use crate::args::packetfs::PacketfsOptions;
+use crate::args::stream::{
+    CommonwareOptions, StreamDial, StreamKeys, StreamListen, StreamVerb, ZitiOptions,
+};
 use crate::exit::{Code, Fault};
 use crate::relay::relay;
 use crate::run::Run;
 use crate::{echo, stdio, tcp};
-pub(crate) use protocol::Kind;
-use protocol::{Protocol, keygen};
+use clap::Args;
+use protocol::{Kind, Protocol, keygen};
 use serde_json::json;
 use std::sync::Arc;
 use stillwire_core::store::Role;
@@ -21,25 +24,42 @@ use tokio::task::JoinSet;
 /// Connections served at once.
 const MOST: usize = 1_024;
 
-/// Runs the verb of one protocol.
-pub(crate) async fn run(kind: Kind, verb: &StreamVerb, run: &Run) -> Result<(), Fault> {
+/// `stillwire ziti …`
+pub(crate) async fn ziti(verb: &StreamVerb<ZitiOptions>, run: &Run) -> Result<(), Fault> {
+    let make = |keys: &_, options: &_, _| protocol::ziti(keys, options, run);
+    perform(Kind::Ziti, verb, make, run).await
+}
+
+/// `stillwire commonware …`
+pub(crate) async fn commonware(
+    verb: &StreamVerb<CommonwareOptions>,
+    run: &Run,
+) -> Result<(), Fault> {
+    perform(Kind::Commonware, verb, protocol::commonware, run).await
+}
+
+/// What `stillwire packetfs …` has in common with the others.
+pub(crate) async fn packetfs(verb: &StreamVerb<PacketfsOptions>, run: &Run) -> Result<(), Fault> {
+    let make = |keys: &_, options: &_, _| protocol::packetfs(keys, options);
+    perform(Kind::Packetfs, verb, make, run).await
+}
+
+/// Runs the verb of one protocol, which `make` makes from keys and options.
+async fn perform<O: Args, P: Protocol>(
+    kind: Kind,
+    verb: &StreamVerb<O>,
+    make: impl FnOnce(&StreamKeys, &O, Role) -> Result<P, Fault>,
+    run: &Run,
+) -> Result<(), Fault> {
     match verb {
         StreamVerb::Keygen => keygen(kind, run),
         StreamVerb::Listen(verb) => {
-            let keys = &verb.keys;
-            match kind {
-                Kind::Ziti => listen(verb, protocol::ziti(keys, run)?, run).await,
-                Kind::Commonware => listen(verb, protocol::commonware(keys, false)?, run).await,
-                Kind::Packetfs => listen(verb, protocol::packetfs(keys)?, run).await,
-            }
+            let protocol = make(&verb.keys, &verb.options, Role::Listener)?;
+            listen(verb, protocol, run).await
         }
         StreamVerb::Dial(verb) => {
-            let keys: &StreamKeys = &verb.keys;
-            match kind {
-                Kind::Ziti => dial(verb, protocol::ziti(keys, run)?, run).await,
-                Kind::Commonware => dial(verb, protocol::commonware(keys, true)?, run).await,
-                Kind::Packetfs => dial(verb, protocol::packetfs(keys)?, run).await,
-            }
+            let protocol = make(&verb.keys, &verb.options, Role::Dialer)?;
+            dial(verb, protocol, run).await
         }
     }
 }
@@ -122,7 +142,11 @@ fn report(result: Result<(), Fault>, run: &Run) {
     }
 }
 
-async fn listen<P: Protocol>(verb: &StreamListen, protocol: P, run: &Run) -> Result<(), Fault> {
+async fn listen<O: Args, P: Protocol>(
+    verb: &StreamListen<O>,
+    protocol: P,
+    run: &Run,
+) -> Result<(), Fault> {
     let listener = bind(&verb.address, run).await?;
     let protocol = Arc::new(protocol);
     let mut tasks = JoinSet::new();
@@ -157,7 +181,11 @@ async fn listen<P: Protocol>(verb: &StreamListen, protocol: P, run: &Run) -> Res
     Err(ended)
 }
 
-async fn dial<P: Protocol>(verb: &StreamDial, protocol: P, run: &Run) -> Result<(), Fault> {
+async fn dial<O: Args, P: Protocol>(
+    verb: &StreamDial<O>,
+    protocol: P,
+    run: &Run,
+) -> Result<(), Fault> {
     let Some(address) = &verb.forward else {
         let tcp = tokio::select! {
             biased;

@@ -1,17 +1,19 @@
 //! How each protocol makes its machine from the user's keys.
 
-use crate::args::stream::StreamKeys;
+use crate::args::packetfs::PacketfsOptions;
+use crate::args::stream::{CommonwareOptions, StreamKeys, ZitiOptions};
 use crate::exit::{Code, Fault};
 use crate::key;
 use crate::run::Run;
 use crate::units;
 use serde_json::{Value, json};
 use std::sync::Arc;
-use std::time::{Duration, SystemTime, UNIX_EPOCH};
+use std::time::{SystemTime, UNIX_EPOCH};
 use stillwire_core::commonware::SynCache;
 use stillwire_core::crypto::ed25519::SigningKey;
 use stillwire_core::crypto::{Rng, Secret};
 use stillwire_core::store::Role;
+use stillwire_core::ziti::{Dialect, Rekeying};
 use stillwire_core::{Error, Instant, UnixTime, commonware, packetfs, ziti};
 use stillwire_tokio::Secure;
 use zeroize::Zeroizing;
@@ -71,18 +73,27 @@ fn peers(keys: &StreamKeys) -> Result<Vec<[u8; 32]>, Fault> {
     keys.peer_key.iter().map(read).collect()
 }
 
-fn timeout(keys: &StreamKeys) -> Duration {
-    Duration::from_secs(keys.handshake_timeout)
-}
-
 pub(super) struct Ziti {
     identity: Option<(Secret, Vec<[u8; 32]>)>,
     config: ziti::Config,
 }
 
 /// Hardened with a key and the peer's; otherwise anonymous, which is said.
-pub(super) fn ziti(keys: &StreamKeys, run: &Run) -> Result<Ziti, Fault> {
+pub(super) fn ziti(keys: &StreamKeys, told: &ZitiOptions, run: &Run) -> Result<Ziti, Fault> {
     const VARIABLE: &str = "STILLWIRE_ZITI_KEY";
+    let config = ziti::Config {
+        handshake_timeout: keys.patience.span(),
+        dialect: told.dialect.into(),
+        rekeying: told.rekey.into(),
+        ..ziti::Config::default()
+    };
+    if config.dialect == Dialect::NoRekey && config.rekeying != Rekeying::Never {
+        return Err(Fault::new(
+            Code::Usage,
+            "a peer of the dialect no-rekey does not follow a new key",
+        )
+        .with_hint("leave out --rekey or --dialect"));
+    }
     let options = &keys.key;
     let named = options.key_file.is_some()
         || options.key_command.is_some()
@@ -109,10 +120,6 @@ pub(super) fn ziti(keys: &StreamKeys, run: &Run) -> Result<Ziti, Fault> {
              compare the transcript at both ends, or use --key-file and --peer-key",
         );
     }
-    let config = ziti::Config {
-        handshake_timeout: timeout(keys),
-        ..ziti::Config::default()
-    };
     Ok(Ziti { identity, config })
 }
 
@@ -149,7 +156,12 @@ pub(super) struct Commonware {
 }
 
 /// A dialer must know whom it dials; a listener admits those it was told of, or everybody.
-pub(super) fn commonware(keys: &StreamKeys, dials: bool) -> Result<Commonware, Fault> {
+pub(super) fn commonware(
+    keys: &StreamKeys,
+    told: &CommonwareOptions,
+    role: Role,
+) -> Result<Commonware, Fault> {
+    let dials = role == Role::Dialer;
     let key = secret(&keys.key.read(&["STILLWIRE_COMMONWARE_KEY"], None)?)?;
     let peers = peers(keys)?;
     if dials && peers.len() != 1 {
@@ -166,13 +178,19 @@ pub(super) fn commonware(keys: &StreamKeys, dials: bool) -> Result<Commonware, F
     } else {
         Some(Arc::new(SynCache::new(SEEN, random()?)))
     };
+    let base = if told.hardened {
+        commonware::Config::hardened()
+    } else {
+        commonware::Config::default()
+    };
     Ok(Commonware {
         identity: Arc::new(commonware::Ed25519::new(&key)),
         peers,
         config: commonware::Config {
-            namespace: keys.namespace.as_bytes().into(),
-            handshake_timeout: timeout(keys),
-            ..commonware::Config::default()
+            profile: told.profile.into(),
+            namespace: told.namespace.as_bytes().into(),
+            handshake_timeout: keys.patience.span(),
+            ..base
         },
         door: commonware::Door { admission, seen },
     })
@@ -214,7 +232,7 @@ pub(super) struct Packetfs {
 }
 
 /// Both sides hold one key.
-pub(super) fn packetfs(keys: &StreamKeys) -> Result<Packetfs, Fault> {
+pub(super) fn packetfs(keys: &StreamKeys, told: &PacketfsOptions) -> Result<Packetfs, Fault> {
     if !keys.peer_key.is_empty() {
         return Err(Fault::new(Code::Usage, "packetfs has no public keys")
             .with_hint("give both sides the same key, and no --peer-key"));
@@ -227,10 +245,7 @@ pub(super) fn packetfs(keys: &StreamKeys) -> Result<Packetfs, Fault> {
             Fault::new(Code::Usage, "the key is not 64 hex digits or more")
                 .with_hint("keygen makes one")
         })?;
-    let config = packetfs::Config {
-        handshake_timeout: timeout(keys),
-        ..packetfs::Config::default()
-    };
+    let config = told.config(keys.patience);
     Ok(Packetfs { psk, config })
 }
 
@@ -274,6 +289,7 @@ pub(super) fn keygen(kind: Kind, run: &Run) -> Result<(), Fault> {
 #[cfg(test)]
 mod tests {
     use super::*;
+    use crate::args::stream::{Patience, ProfileName};
     use crate::key::KeyOptions;
 
     #[test]
@@ -284,10 +300,17 @@ mod tests {
                 key_command: Some(format!("echo {}", "07".repeat(32))),
             },
             peer_key: vec!["03".repeat(32)],
-            namespace: String::new(),
-            handshake_timeout: 10,
+            patience: Patience {
+                handshake_timeout: 10,
+            },
         };
-        assert!(commonware(&keys, false).unwrap().door.seen.is_some());
-        assert!(commonware(&keys, true).unwrap().door.seen.is_none());
+        let told = CommonwareOptions {
+            profile: ProfileName::V0,
+            hardened: false,
+            namespace: String::new(),
+        };
+        let seen = |role| commonware(&keys, &told, role).unwrap().door.seen;
+        assert!(seen(Role::Listener).is_some());
+        assert!(seen(Role::Dialer).is_none());
     }
 }

@@ -3,6 +3,7 @@
 
 mod asoc;
 mod bad_input;
+mod channels;
 #[cfg(target_os = "linux")]
 mod discovery;
 mod examine;

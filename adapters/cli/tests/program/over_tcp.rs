@@ -1,13 +1,14 @@
 //! `stillwire ziti`, `commonware` and `packetfs` over loopback.
 
-use crate::support::{Input, Running, noise, run, start, start_unread, stillwire};
+use crate::support::{Input, Running, noise, run, start, start_unread, stillwire, wait_for};
+use serde_json::Value;
 use std::fs;
 use std::io::{Read, Write};
 use std::net::{TcpListener, TcpStream};
 use std::path::{Path, PathBuf};
 use std::process::Command;
 
-const PROTOCOLS: [&str; 3] = ["ziti", "commonware", "packetfs"];
+pub(crate) const PROTOCOLS: [&str; 3] = ["ziti", "commonware", "packetfs"];
 
 /// A key, and its public half if it has one.
 struct Pair {
@@ -27,10 +28,10 @@ fn keygen(protocol: &str) -> Pair {
 }
 
 /// Both sides' keys in files, and what each says about the other.
-struct Sides {
+pub(crate) struct Sides {
     _folder: tempfile::TempDir,
-    files: [PathBuf; 2],
-    peers: [Option<String>; 2],
+    pub(crate) files: [PathBuf; 2],
+    pub(crate) peers: [Option<String>; 2],
 }
 
 #[cfg(unix)]
@@ -41,7 +42,7 @@ fn write_key(path: &Path, key: &str, mode: u32) {
 }
 
 impl Sides {
-    fn new(protocol: &str) -> Self {
+    pub(crate) fn new(protocol: &str) -> Self {
         let folder = tempfile::tempdir().unwrap();
         let first = keygen(protocol);
         let second = if protocol == "packetfs" {
@@ -64,7 +65,7 @@ impl Sides {
     }
 
     /// A command of the listener (0) or the dialer (1).
-    fn command(&self, side: usize, arguments: &[&str]) -> Command {
+    pub(crate) fn command(&self, side: usize, arguments: &[&str]) -> Command {
         let mut command = stillwire(arguments.iter().copied());
         command.arg("--key-file").arg(&self.files[side]);
         if let Some(peer) = &self.peers[side] {
@@ -74,15 +75,21 @@ impl Sides {
     }
 }
 
-/// Waits until it listens, and gives its address.
-fn listening(running: &Running) -> String {
-    running.wait_to_hear("listening on ");
+/// Waits until it listens, and gives its address; it may tell in JSON.
+pub(crate) fn listening(running: &Running) -> String {
+    running.wait_to_hear("listening");
+    wait_for(|| running.told().ends_with('\n'));
     let told = running.told();
-    let rest = told.split("listening on ").nth(1).unwrap();
+    let line = told.lines().find(|line| line.contains("listening"));
+    let line = line.unwrap();
+    if let Ok(event) = serde_json::from_str::<Value>(line) {
+        return event["address"].as_str().unwrap().to_owned();
+    }
+    let rest = line.split("listening on ").nth(1).unwrap();
     rest.split_whitespace().next().unwrap().to_owned()
 }
 
-fn stop(running: Running) -> String {
+pub(crate) fn stop(running: Running) -> String {
     running.signal(rustix::process::Signal::INT);
     running.finish().expect(130).stderr
 }
@@ -120,25 +127,33 @@ fn one_connection_on_stdin_and_stdout() {
 
 #[test]
 fn tcp_connections_are_forwarded_at_both_ends() {
-    let sides = Sides::new("ziti");
-    let echo = sides.command(0, &["ziti", "listen", "127.0.0.1:0", "--echo"]);
-    let echo = start(echo, Input::Nothing);
-    let inner = listening(&echo);
-    // A dialer's TCP port, forwarded to by another listener: two of ours in a row.
-    let near = sides.command(1, &["ziti", "dial", &inner, "--forward", "127.0.0.1:0"]);
-    let near = start(near, Input::Nothing);
-    let near_address = listening(&near);
-    let far = sides.command(
-        0,
-        &["ziti", "listen", "127.0.0.1:0", "--forward", &near_address],
-    );
-    let far = start(far, Input::Nothing);
-    let dial = sides.command(1, &["ziti", "dial", &listening(&far)]);
     let data = noise(300_000);
-    let done = run(dial, Input::Bytes(data.clone())).expect(0);
-    assert!(done.stdout == data);
-    for running in [far, near, echo] {
-        stop(running);
+    for protocol in PROTOCOLS {
+        let sides = Sides::new(protocol);
+        let echo = sides.command(0, &[protocol, "listen", "127.0.0.1:0", "--echo"]);
+        let echo = start(echo, Input::Nothing);
+        let inner = listening(&echo);
+        // A dialer's TCP port, forwarded to by another listener: two of ours in a row.
+        let near = sides.command(1, &[protocol, "dial", &inner, "--forward", "127.0.0.1:0"]);
+        let near = start(near, Input::Nothing);
+        let near_address = listening(&near);
+        let far = [
+            protocol,
+            "listen",
+            "127.0.0.1:0",
+            "--forward",
+            &near_address,
+        ];
+        let far = start(sides.command(0, &far), Input::Nothing);
+        let outer = listening(&far);
+        for _ in 0..2 {
+            let dial = sides.command(1, &[protocol, "dial", &outer]);
+            let done = run(dial, Input::Bytes(data.clone())).expect(0);
+            assert!(done.stdout == data, "{protocol}");
+        }
+        for running in [far, near, echo] {
+            stop(running);
+        }
     }
 }
 

@@ -50,10 +50,18 @@ fn without_a_verb_help_goes_to_stderr() {
 
 #[test]
 fn help_of_the_protocols_over_tcp_is_as_it_was() {
-    for verb in ["listen", "dial", "keygen"] {
-        let done = run(stillwire(["ziti", verb, "-h"]), Input::Nothing).expect(0);
+    for (protocol, verb) in [
+        ("ziti", "listen"),
+        ("ziti", "dial"),
+        ("ziti", "keygen"),
+        ("commonware", "listen"),
+        ("commonware", "dial"),
+        ("packetfs", "listen"),
+        ("packetfs", "dial"),
+    ] {
+        let done = run(stillwire([protocol, verb, "-h"]), Input::Nothing).expect(0);
         let text = String::from_utf8(done.stdout).unwrap();
-        assert_snapshot(&format!("help-ziti-{verb}.txt"), &text);
+        assert_snapshot(&format!("help-{protocol}-{verb}.txt"), &text);
     }
     for protocol in ["ziti", "commonware", "packetfs"] {
         run(stillwire([protocol]), Input::Nothing).expect(2);

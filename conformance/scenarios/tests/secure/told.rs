@@ -48,6 +48,8 @@ fn on_tokio<M: Secure>(tcp: TcpStream, make: Start<M>, told: OnEvent<M>) -> Resu
         let (before, mut data) = (stream.ended_authentically(), Vec::new());
         let ended = stream.read_to_end(&mut data).await;
         let authentically = [before, stream.ended_authentically()];
+        // Our end, for the dialer that waits for it; where the line was cut, for nobody.
+        let _ = stream.close_write().await;
         Ok(Heard {
             data,
             ended,
@@ -62,6 +64,7 @@ async fn hear<M: Secure>(
     let (before, mut data) = (stream.ended_authentically(), Vec::new());
     let ended = stream.read_to_end(&mut data).await;
     let authentically = [before, stream.ended_authentically()];
+    let _ = stream.close_write().await;
     Ok(Heard {
         data,
         ended,
@@ -92,6 +95,7 @@ fn on_threads<M: Secure>(tcp: TcpStream, make: Start<M>, told: OnEvent<M>) -> Re
     let (before, mut data) = (stream.ended_authentically(), Vec::new());
     let ended = (&stream).read_to_end(&mut data);
     let authentically = [before, stream.ended_authentically()];
+    let _ = stream.close_write();
     Ok(Heard {
         data,
         ended,
@@ -196,7 +200,7 @@ fn an_answer_may_come_later_and_from_another_thread() {
             assert!(control.with(|machine| machine.peer().is_none()));
             control.update(Connection::accept).unwrap();
             // There was one question, and it is answered.
-            let again = control.update(|machine, now| machine.accept(now));
+            let again = control.update(Connection::accept);
             assert!(matches!(again, Err(Error::Misuse(_))), "{again:?}");
         });
         let told: OnEvent<Connection> = Box::new(move |control, event| {

@@ -6,16 +6,16 @@ mod key;
 mod recv;
 mod send;
 
-use crate::args::packetfs::{CipherName, PacketfsEnd, PacketfsVerb};
+use crate::args::packetfs::{PacketfsEnd, PacketfsVerb};
 use crate::exit::{Code, Fault};
 use crate::key::digits;
 use crate::run::Run;
-use crate::stream::{self, Kind};
+use crate::stream;
 use file::FileBlob;
 use std::net::{TcpListener, TcpStream};
 use stillwire_core::crypto::{Rng, Secret};
 use stillwire_core::packetfs::object::Role;
-use stillwire_core::packetfs::{Algorithm, Blob, Config, Psk, Seeded};
+use stillwire_core::packetfs::{Blob, Config, Psk, Seeded};
 use tokio::task::spawn_blocking;
 
 /// Bytes of a file that are one object: its blueprint stays within the default limit even when
@@ -26,7 +26,7 @@ pub(crate) async fn run(verb: PacketfsVerb, run: &Run) -> Result<(), Fault> {
     let out = run.out;
     // The files and the socket block; an interruption leaves them to the end of the process.
     let work = match verb {
-        PacketfsVerb::Stream(verb) => return stream::run(Kind::Packetfs, &verb, run).await,
+        PacketfsVerb::Stream(verb) => return stream::packetfs(&verb, run).await,
         PacketfsVerb::Send(verb) => spawn_blocking(move || send::run(&verb, out)),
         PacketfsVerb::Recv(verb) => spawn_blocking(move || recv::run(&verb, out)),
     };
@@ -50,14 +50,7 @@ impl Session {
     /// Reads the key, and meets the other end.
     fn meet(end: &PacketfsEnd, out: crate::output::Output) -> Result<Self, Fault> {
         let psk = key::psk(end)?;
-        let config = Config {
-            algorithm: match end.cipher {
-                CipherName::Aes256Gcm => Algorithm::Aes256Gcm,
-                CipherName::XChaCha20Poly1305 => Algorithm::XChaCha20Poly1305,
-            },
-            forward_secrecy: !end.no_forward_secrecy,
-            ..Config::default()
-        };
+        let config = end.options.config(end.patience);
         let mut seed = [0; 32];
         getrandom::fill(&mut seed)
             .map_err(|error| Fault::new(Code::Local, format!("no randomness: {error}")))?;
