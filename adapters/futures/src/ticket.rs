@@ -8,6 +8,7 @@ use std::fmt;
 use std::str::FromStr;
 use std::sync::Arc;
 use stillwire_core::Error;
+use stillwire_core::store::Profile;
 
 #[cfg(feature = "azure")]
 use crate::azure;
@@ -46,6 +47,16 @@ impl Ticket {
         Err(AddressError::Ticket(
             "it begins neither with https:// nor with stillwire:",
         ))
+    }
+
+    /// The numbers that a dialer's carrier plans with. They may differ from those of the listener's
+    /// [`Store`](crate::Store): a grant allows less than the account's key.
+    pub fn profile(&self) -> Profile {
+        match &self.0 {
+            Kind::Local(local) => local.profile(),
+            #[cfg(feature = "azure")]
+            Kind::Azure(ticket) => ticket.profile(),
+        }
     }
 
     /// True when dialing takes an HTTP client.

@@ -114,6 +114,75 @@ fn estimate_prints_its_arithmetic_and_takes_other_prices() {
     }
 }
 
+/// What `estimate` counts for one part, by class.
+fn requests(service: &str, part: &str, arguments: &[&str]) -> impl Fn(&str) -> f64 + use<> {
+    let mut all = vec!["estimate", service, "--json"];
+    all.extend(arguments);
+    let done = run(stillwire(all), Input::Nothing).expect(0);
+    let json = lines(&done.stdout).remove(0);
+    assert_eq!(json["service"], service);
+    let parts = json["parts"].as_array().unwrap();
+    let found = parts.iter().find(|one| one["part"] == part).unwrap();
+    let requests = found["requests"].clone();
+    move |class| requests.get(class).map_or(0.0, |n| n.as_f64().unwrap())
+}
+
+/// Against the arithmetic of docs/src/cost.md: 2,039 messages of 49,055 bytes are 100 MB.
+#[test]
+fn estimate_of_queues_is_a_put_and_a_delete_for_each_chunk_and_a_get_for_thirty_two() {
+    let carry = requests("azqueue", "carry", &["--bytes", "100MB"]);
+    for class in ["write", "delete"] {
+        assert!((carry(class) - 2_039.0).abs() <= 2.0, "{}", carry(class));
+    }
+    let gets = carry("read");
+    // As many again find nothing, where the reader waits for what comes next.
+    assert!((64.0..=3.0 * 64.0).contains(&gets), "{gets}");
+    assert!(carry("list").abs() < 0.5);
+    // An echo of as much is 8,284 requests at the least: one way is half of them.
+    let sum = gets + carry("write") + carry("delete");
+    assert!((4_142.0..4_142.0 * 1.04).contains(&sum), "{sum}");
+
+    let idle = requests("azqueue", "idle", &["--idle", "10h"]);
+    // Two pings a minute and side; and what dates the listener's queue every other minute.
+    assert!(
+        (idle("write") - 10.0 * (240.0 + 30.0)).abs() < 0.5,
+        "{}",
+        idle("write")
+    );
+    // Each ping is a message, to be deleted.
+    assert!(
+        (idle("delete") - 10.0 * 240.0).abs() < 0.5,
+        "{}",
+        idle("delete")
+    );
+}
+
+/// Against the same: a grant takes one row of 983,015 bytes a request, a page brings four of them.
+#[test]
+fn estimate_of_tables_is_an_insert_for_each_row_of_the_dialer_and_a_query_for_four() {
+    let carry = requests("aztable", "carry", &["--bytes", "100MB"]);
+    assert!((carry("write") - 102.0).abs() <= 1.0, "{}", carry("write"));
+    let queries = carry("read");
+    assert!((26.0..4.0 * 26.0).contains(&queries), "{queries}");
+    assert!(carry("delete").abs() < 0.5);
+
+    let idle = requests("aztable", "idle", &["--idle", "10h"]);
+    assert!(
+        (idle("write") - 10.0 * 240.0).abs() < 0.5,
+        "{}",
+        idle("write")
+    );
+    assert!(idle("delete").abs() < 0.5, "{}", idle("delete"));
+
+    // Two tables with a mark each are two requests more than two queues; what removes them and the
+    // two messages of the handshake are four, and a queue's chunks are deleted one by one.
+    let connect = |service| requests(service, "connect", &["--bytes", "1"]);
+    let (queues, tables) = (connect("azqueue"), connect("aztable"));
+    assert!((tables("write") - queues("write") - 2.0).abs() < 0.5);
+    assert!((tables("delete") - 4.0).abs() < 0.5, "{}", tables("delete"));
+    assert!(queues("delete") > 4.0, "{}", queues("delete"));
+}
+
 #[test]
 fn doctor_looks_at_a_directory() {
     let place = Place::directory();

@@ -13,7 +13,7 @@ use stillwire_azure::address::is_exposed;
 use stillwire_azure::{AzureStore, Credential, Names, Sas, Service, StoreAddress, environment};
 use stillwire_core::Error;
 use stillwire_core::aznet::wire::url::{ConnectionUrl, Driver, HANDSHAKE, TOKEN};
-use stillwire_core::store::{Failure, FailureKind};
+use stillwire_core::store::{Failure, FailureKind, Profile};
 
 /// Opens an account as a listener does. [`None`] when the address is none of Azure's.
 pub(crate) fn open(
@@ -182,6 +182,10 @@ impl Ticket {
         place(&*self.store)
     }
 
+    pub(crate) fn profile(&self) -> Profile {
+        self.store.profile()
+    }
+
     pub(crate) fn text(&self) -> String {
         self.url.format().to_string()
     }
@@ -302,6 +306,21 @@ mod tests {
             };
             assert_eq!(Store::from_address(address, &options).is_ok(), good);
         }
+    }
+
+    #[test]
+    fn the_grant_of_a_table_takes_one_row_at_a_time_where_the_key_takes_three() {
+        let store = store("aztable+https://acc.table.core.windows.net").unwrap();
+        let dialer = store.ticket().unwrap().profile();
+        assert_eq!(
+            (dialer.bytes_per_write, dialer.writes_in_flight),
+            (983_040, 16)
+        );
+        let listener = store.profile();
+        assert_eq!(
+            (listener.bytes_per_write, listener.writes_in_flight),
+            (2_949_120, 5)
+        );
     }
 
     #[test]

@@ -22,6 +22,7 @@ mod wire;
 
 pub use crate::names::Names;
 pub use crate::store::Ticket;
+pub use alive::DATED_EVERY;
 pub use exchange::Exchange;
 pub use session::QueueSession;
 pub use wire::VERSION;

@@ -7,7 +7,7 @@ use crate::args::Estimate;
 use crate::exit::Fault;
 use crate::run::Run;
 use crate::units;
-use model::{Count, SAMPLE, SAMPLE_TIME};
+use model::{Count, Profiles, SAMPLE, SAMPLE_TIME};
 use prices::{Class, Prices};
 use serde_json::json;
 use std::fmt::Write as _;
@@ -68,15 +68,15 @@ impl Line {
 pub(crate) fn run(verb: &Estimate, run: &Run) -> Result<(), Fault> {
     let service = verb.service.name();
     let prices = Prices::load(service, verb.prices.as_deref())?;
-    let profile = nowhere(service)?.profile();
+    let profiles = nowhere(service)?;
     let idle = verb.idle.unwrap_or_default();
     let waiting = verb.waiting.unwrap_or_default();
     // Always a whole sample of each: the last lines tell what a GiB and an hour cost.
-    let counts = model::count(service, &profile, &run.config(), SAMPLE, true)?;
+    let counts = model::count(service, &profiles, &run.config(), SAMPLE, true)?;
     let carried = if verb.bytes == 0 || verb.bytes >= SAMPLE {
         counts.carry.clone()
     } else {
-        model::count(service, &profile, &run.config(), verb.bytes, false)?.carry
+        model::count(service, &profiles, &run.config(), verb.bytes, false)?.carry
     };
     let connections = verb.connections as f64;
     let samples = (verb.bytes as f64 / SAMPLE as f64).max(1.0);
@@ -87,7 +87,7 @@ pub(crate) fn run(verb: &Estimate, run: &Run) -> Result<(), Fault> {
         lines.push(Line::new("connect", what, &counts.connect, connections));
     }
     if verb.bytes > 0 {
-        let what = format!("{} each, one way", units::bytes(verb.bytes));
+        let what = format!("{} each, dialer to listener", units::bytes(verb.bytes));
         lines.push(Line::new("carry", what, &carried, samples * connections));
     }
     if !idle.is_zero() {
@@ -171,8 +171,8 @@ fn report(run: &Run, service: &str, prices: &Prices, lines: &[Line], totals: &To
     run.out.result(&json, &human);
 }
 
-/// A store of an account that does not exist: for its numbers only.
-fn nowhere(service: &str) -> Result<Store, Fault> {
+/// The numbers of an account that does not exist: what its key allows, and what a ticket's SAS do.
+fn nowhere(service: &str) -> Result<Profiles, Fault> {
     let options = Options {
         environment: Arc::new(|name| match name {
             "AZURE_STORAGE_ACCOUNT" => Some("nobody".to_owned()),
@@ -181,5 +181,9 @@ fn nowhere(service: &str) -> Result<Store, Fault> {
         }),
         ..Options::default()
     };
-    Store::from_address(service, &options).map_err(|error| Fault::address(&error))
+    let store = Store::from_address(service, &options).map_err(|error| Fault::address(&error))?;
+    Ok(Profiles {
+        listener: store.profile(),
+        dialer: store.ticket().map_err(Fault::from)?.profile(),
+    })
 }
