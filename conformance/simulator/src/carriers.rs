@@ -108,7 +108,7 @@ fn queues(rng: &mut Rng) -> (Profile, Driver) {
         QueueLimits::leaving()
     } else {
         QueueLimits {
-            deletes_in_flight: rng.pick(&[1, 4, 16, 16]),
+            deletes_in_flight: rng.pick(&[1, 4, 16, 32, 32]),
             visibility: Duration::from_secs(rng.range(1, 10)),
             ..QueueLimits::default()
         }
@@ -122,18 +122,61 @@ fn queues(rng: &mut Rng) -> (Profile, Driver) {
         twice: rng.pick(&[0, 0, 20, 200]),
         page: rng.pick(&[1, 3, 5_000]),
     };
-    let profile = Profile {
+    let batch = rng.pick(&[1, 2, 8, 32]);
+    let profile = queue_profile(largest_chunk, batch, &limits);
+    (profile, Driver::Queue(limits, habit))
+}
+
+fn queue_profile(largest_chunk: usize, batch: usize, limits: &QueueLimits) -> Profile {
+    Profile {
         name: "azqueue",
         largest_chunk,
         bytes_per_write: largest_chunk,
-        bytes_per_read: LARGEST_CHUNK * rng.pick(&[1, 2, 8, 32]),
+        bytes_per_read: LARGEST_CHUNK * batch,
         writes_in_flight: limits.writes_in_flight,
         releases_in_flight: limits.deletes_in_flight,
         writes_before_rotation: None,
         sequences: None,
         shortest_poll: Duration::from_millis(10),
-    };
-    (profile, Driver::Queue(limits, habit))
+    }
+}
+
+impl Scenario {
+    /// One echo over queues that deliver out of order, with the driver's own limits but for the
+    /// visibility. Nothing is lost, so nothing is waited out.
+    fn echo_of_queue(rng: &mut Rng, mut limits: QueueLimits) -> Self {
+        limits.visibility = ECHO_VISIBILITY;
+        let habit = queue::Habit {
+            passed_over: rng.pick(&[20, 100, 200]),
+            twice: 0,
+            page: 5_000,
+        };
+        let profile = queue_profile(1_024, 32, &limits);
+        let base = Plan {
+            piece: (1, 50_000),
+            read_size: 65_536,
+            ..Plan::idle()
+        };
+        let dialer = Plan {
+            total: ECHO_BYTES,
+            ..base.clone()
+        };
+        let listener = Plan { echo: true, ..base };
+        let mut scenario = Self::crowd(rng, profile, Driver::Queue(limits, habit));
+        scenario.config = Config::default();
+        scenario.dials = vec![(SECOND, dialer, listener)];
+        scenario.skews = vec![0; 2];
+        scenario
+    }
+
+    pub(crate) fn of_queue_echo(rng: &mut Rng) -> Self {
+        Self::echo_of_queue(rng, QueueLimits::default())
+    }
+
+    /// The same for a reader that deletes nothing.
+    pub(crate) fn of_leaving_queue_echo(rng: &mut Rng) -> Self {
+        Self::echo_of_queue(rng, QueueLimits::leaving())
+    }
 }
 
 fn tables(rng: &mut Rng) -> (Profile, Driver) {
@@ -165,6 +208,11 @@ fn tables(rng: &mut Rng) -> (Profile, Driver) {
     };
     (profile, Driver::Table(limits, habit))
 }
+
+/// What an echo sends, each way.
+const ECHO_BYTES: u64 = 1_000_000;
+/// How long its messages stay out of sight once they were got.
+pub(crate) const ECHO_VISIBILITY: Duration = Duration::from_secs(240);
 
 /// Dialers of a crowd.
 const CROWD: usize = 50;

@@ -35,6 +35,7 @@ pub mod ziti;
 
 use std::fmt;
 use std::panic::{AssertUnwindSafe, catch_unwind};
+use std::time::Duration;
 
 /// An invariant that did not hold.
 #[derive(Clone, Debug, PartialEq, Eq)]
@@ -127,6 +128,20 @@ pub fn run_crowd(carrier: Carrier, seed: u64, trace: bool) -> Run {
         Carrier::Blob => scenario::Scenario::of_crowd,
         Carrier::Queue => scenario::Scenario::of_queue_crowd,
         Carrier::Table => scenario::Scenario::of_table_crowd,
+    };
+    run_in(world::World::new(seed, trace, of))
+}
+
+/// For how long the queues of [`run_queue_echo`] hide what was got.
+pub const ECHO_VISIBILITY: Duration = carriers::ECHO_VISIBILITY;
+
+/// Runs an echo of a megabyte over queues that lose and double nothing but give messages out in
+/// another order than that of the puts; with `leaving`, the readers delete nothing.
+pub fn run_queue_echo(leaving: bool, seed: u64, trace: bool) -> Run {
+    let of = if leaving {
+        scenario::Scenario::of_leaving_queue_echo
+    } else {
+        scenario::Scenario::of_queue_echo
     };
     run_in(world::World::new(seed, trace, of))
 }
