@@ -269,6 +269,9 @@ pub struct Dial {
     /// Listen on this TCP address; each TCP connection becomes one of ours
     #[arg(long, value_name = "LISTEN:PORT", value_parser = units::parse_listen_port)]
     pub forward: Option<String>,
+    /// How long to wait for the listener's answer [default: 30s]
+    #[arg(long, value_name = "TIME", value_parser = units::parse_expiry)]
+    pub connect_timeout: Option<Duration>,
 }
 
 /// `send`.
@@ -287,6 +290,9 @@ pub struct Send {
     /// Read the ticket from this file
     #[arg(long, value_name = "FILE", value_hint = ValueHint::FilePath)]
     pub ticket_file: Option<PathBuf>,
+    /// How long to wait for the listener's answer [default: 30s]
+    #[arg(long, value_name = "TIME", value_parser = units::parse_expiry)]
+    pub connect_timeout: Option<Duration>,
     /// The ticket, unless it is given otherwise; then the files
     #[arg(value_name = "TICKET FILE", required = true, value_hint = ValueHint::FilePath)]
     pub arguments: Vec<PathBuf>,

@@ -55,9 +55,10 @@ Both ends run here, under names of their own, which are removed again.
 
 Examples:
   stillwire bench azblob
+  stillwire bench azqueue --bytes 8MB
   stillwire bench dir:/mnt/share --bytes 1GB --poll latency")]
 pub struct Bench {
-    /// Where the bytes go: azblob, azblob+URL, dir:PATH, memory:
+    /// Where the bytes go: azblob, azqueue, aztable, one of them +URL, dir:PATH, memory:
     #[arg(value_name = "STORE")]
     pub store: String,
     /// How much to send each way

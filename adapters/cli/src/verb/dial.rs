@@ -13,7 +13,7 @@ use tokio::task::JoinSet;
 /// Opens a connection for stdin and stdout, or one for every TCP connection.
 pub(crate) async fn run(verb: &Dial, run: &Run) -> Result<(), Fault> {
     let ticket = source::ticket(verb.ticket.as_deref(), verb.ticket_file.as_deref())?;
-    let (dialer, place) = run.dialer(&ticket)?;
+    let (dialer, place) = run.dialer(&ticket, verb.connect_timeout)?;
     match &verb.forward {
         None => {
             let joined = async {

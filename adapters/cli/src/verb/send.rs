@@ -25,7 +25,7 @@ pub(crate) async fn run(verb: &Send, run: &Run) -> Result<(), Fault> {
         }
         files.push(file);
     }
-    let (dialer, place) = run.dialer(&ticket)?;
+    let (dialer, place) = run.dialer(&ticket, verb.connect_timeout)?;
     let connection = run.dial(&dialer, &place).await?;
     let started = Instant::now();
     let (mut read, mut write) = connection.split();

@@ -1,8 +1,10 @@
 //! `--forward` on both ends: TCP over Stillwire.
 
-use crate::support::{Done, Input, Place, Running, noise, start, wait_for};
+use crate::support::{Done, Input, LIMIT, Place, Running, noise, start, wait_for};
 use std::io::{Read, Write};
 use std::net::{Shutdown, SocketAddr, TcpListener, TcpStream};
+use std::sync::Arc;
+use std::sync::atomic::{AtomicUsize, Ordering};
 use std::thread;
 use std::time::Duration;
 
@@ -118,6 +120,62 @@ fn tcp_over_tables() {
         return;
     };
     tcp_through(&place);
+}
+
+/// So many TCP connections at once, all of them open until each has had its echo.
+#[cfg(unix)]
+const MANY: usize = 50;
+
+#[cfg(unix)]
+fn many_through(place: &Place) {
+    let to = tcp_echo().to_string();
+    let port = free_port();
+    let listener = start(
+        place.listening("listen", &["--forward", &to]),
+        Input::Nothing,
+    );
+    let arguments = ["--forward", &port.to_string(), "--connect-timeout", "80s"];
+    let dialer = start(place.dialing("dial", &arguments), Input::Nothing);
+    let echoed = Arc::new(AtomicUsize::new(0));
+    let clients: Vec<_> = (0..MANY)
+        .map(|number| {
+            let mut stream = connect(port);
+            stream.set_read_timeout(Some(LIMIT)).unwrap();
+            let echoed = echoed.clone();
+            thread::spawn(move || {
+                let data = noise(5_000 + number);
+                stream.write_all(&data).unwrap();
+                let mut back = vec![0; data.len()];
+                stream.read_exact(&mut back).unwrap();
+                assert!(back == data, "connection {number}");
+                echoed.fetch_add(1, Ordering::SeqCst);
+                wait_for(|| echoed.load(Ordering::SeqCst) == MANY);
+                stream.shutdown(Shutdown::Write).unwrap();
+                assert_eq!(stream.read(&mut back).unwrap(), 0);
+            })
+        })
+        .collect();
+    for client in clients {
+        client.join().unwrap();
+    }
+    assert_eq!(listener.told().matches("connected").count(), MANY);
+    stop(dialer);
+    stop(listener);
+}
+
+#[cfg(unix)]
+#[test]
+fn fifty_tcp_connections_at_once_over_a_directory() {
+    many_through(&Place::directory());
+}
+
+#[cfg(unix)]
+#[test]
+fn fifty_tcp_connections_at_once_over_blobs() {
+    let Some(place) = Place::azurite() else {
+        return;
+    };
+    many_through(&place);
 }
 
 #[cfg(unix)]

@@ -117,7 +117,7 @@ pub(crate) fn session(process: &Running) -> String {
 }
 
 /// What a process says that ends because of the store.
-fn ends_with_one_line(process: Running, code: i32, words: &str) {
+pub(crate) fn ends_with_one_line(process: Running, code: i32, words: &str) {
     let asked = Instant::now();
     let done = process.finish().expect(code);
     let took = asked.elapsed();
@@ -127,7 +127,7 @@ fn ends_with_one_line(process: Running, code: i32, words: &str) {
 }
 
 /// The same for a process that runs with `--json`.
-fn ends_with_one_event(process: Running, code: i32, words: &str) {
+pub(crate) fn ends_with_one_event(process: Running, code: i32, words: &str) {
     let done = process.finish().expect(code);
     let errors = done.stderr.matches("\"error\"").count();
     let error: serde_json::Value = serde_json::from_str(done.last_line()).unwrap();
@@ -141,72 +141,13 @@ fn ends_with_one_event(process: Running, code: i32, words: &str) {
 }
 
 /// A chunk's prefix, and bytes that nobody has sealed.
-fn garbage() -> Vec<u8> {
+pub(crate) fn garbage() -> Vec<u8> {
     [&[0, 0, 0, 48][..], &noise(48)].concat()
 }
 
-fn append(account: &Account, session: &str, blob: &str) {
+pub(crate) fn append(account: &Account, session: &str, blob: &str) {
     let path = format!("{session}/{blob}?comp=appendblock");
     assert_eq!(account.put(&path, &[], &garbage()), 201);
-}
-
-#[test]
-fn a_corrupted_chunk_ends_the_dialer_that_reads_it() {
-    let Some(place) = Place::azurite() else {
-        return;
-    };
-    let listener = start(place.listening("listen", &["--json"]), Input::Open);
-    let dialer = start(place.dialing("dial", &["-q"]), Input::Open);
-    append(&Account::of(&place), &session(&listener), "res-0");
-    ends_with_one_line(dialer, 5, "authentication failed");
-}
-
-#[test]
-fn a_corrupted_chunk_ends_the_listener_that_reads_it() {
-    let Some(place) = Place::azurite() else {
-        return;
-    };
-    let listener = start(place.listening("listen", &["--json"]), Input::Open);
-    let dialer = start(place.dialing("dial", &["-q"]), Input::Open);
-    // Once it has chosen this dialer; before, it would go on to wait for a better one.
-    append(&Account::of(&place), &session(&listener), "req-0");
-    ends_with_one_event(listener, 5, "authentication failed");
-    drop(dialer);
-}
-
-#[test]
-fn a_container_that_vanishes_mid_stream_ends_both_sides() {
-    let Some(place) = Place::azurite() else {
-        return;
-    };
-    let account = Account::of(&place);
-    let listener = start(place.listening("listen", &["-q"]), Input::Open);
-    let dialer = start(place.dialing("dial", &["--json"]), Input::Open);
-    let session = session(&dialer);
-    let path = format!("{session}?restype=container");
-    assert_eq!(account.send(Method::Delete, &path, &[], b"").0, 202);
-    // Neither side writes: the loss shows in reading alone.
-    // A ping or a read finds out, whichever comes first.
-    ends_with_one_line(listener, 5, &session);
-    ends_with_one_event(dialer, 5, "");
-}
-
-#[test]
-fn a_container_that_vanishes_under_a_writer_ends_it_at_once() {
-    let Some(place) = Place::azurite() else {
-        return;
-    };
-    let listener = start(place.listening("listen", &["--json"]), Input::Open);
-    let mut dialer = start(place.dialing("dial", &["-q"]), Input::Open);
-    let path = format!("{}?restype=container", session(&listener));
-    let account = Account::of(&place);
-    assert_eq!(account.send(Method::Delete, &path, &[], b"").0, 202);
-    let mut stdin = dialer.stdin();
-    stdin.write_all(&noise(100_000)).unwrap();
-    let asked = Instant::now();
-    ends_with_one_line(dialer, 5, "is not there");
-    assert!(asked.elapsed() < Duration::from_secs(10));
-    drop(stdin);
 }
 
 /// What the metadata `payload` of an entry says.

@@ -27,7 +27,7 @@ fn backdate(path: &Path, by: Duration) {
 }
 
 /// A listener and a dialer in the middle of a stream, both killed: what they leave behind stays.
-fn kill_both(place: &Place) -> String {
+pub(crate) fn kill_both(place: &Place) -> String {
     let listener = start(
         place.listening("listen", &["--echo", "--json"]),
         Input::Nothing,

@@ -339,6 +339,17 @@ impl Place {
         command
     }
 
+    /// The same at another endpoint, with the names of this one.
+    pub(crate) fn about_at(&self, endpoint: &str, verb: &str, arguments: &[&str]) -> Command {
+        let (driver, _) = self.store[0].split_once('+').expect("a driver and a URL");
+        let mut command = stillwire([verb, &format!("{driver}+{endpoint}")]);
+        command
+            .args(&self.store[1..])
+            .args(arguments)
+            .envs(self.env.iter().map(|(name, value)| (name, value)));
+        command
+    }
+
     /// The same, for verbs that choose names of their own.
     pub(crate) fn nameless(&self, verb: &str, arguments: &[&str]) -> Command {
         let mut command = stillwire([verb, &self.store[0]]);

@@ -254,7 +254,7 @@ fn clock(headers: &Headers, report: &mut Report<'_>) {
 /// Looks at a ticket and at where it leads.
 pub(super) async fn ticket(text: &str, report: &mut Report<'_>) {
     let run = report.run;
-    let (dialer, place) = match run.dialer(text) {
+    let (dialer, place) = match run.dialer(text, None) {
         Ok(found) => found,
         Err(fault) => return report.fail("ticket", fault),
     };
