@@ -77,7 +77,37 @@ impl<M: Secure> SecureStream<M> {
     }
 
     /// As [`Self::open`], and everything the machine tells goes to `on_event`, as
-    /// [`secure::SecureStream::open_with`] says.
+    /// [`secure::SecureStream::open_with`] says. A commonware listener that decides about each
+    /// dialer:
+    ///
+    /// ```no_run
+    /// # use std::sync::Arc;
+    /// # use stillwire_core::commonware::{Admission, Config, Connection, ConnectionEvent, Door};
+    /// # use stillwire_core::commonware::{Identity, PublicKey};
+    /// # use stillwire_core::{Error, UnixTime};
+    /// # use stillwire_tokio::SecureStream;
+    /// # async fn accept(
+    /// #     tcp: tokio::net::TcpStream,
+    /// #     ours: Arc<dyn Identity>,
+    /// #     friends: Vec<PublicKey>,
+    /// #     seed: [u8; 32],
+    /// #     unix: UnixTime,
+    /// # ) -> Result<(), Error> {
+    /// let door = Door { admission: Admission::Ask, seen: None };
+    /// let listen = |now| Ok(Connection::listen(Config::hardened(), ours, door, seed, now, unix));
+    /// let stream = SecureStream::open_with(tcp, listen, move |control, event| {
+    ///     if let ConnectionEvent::Asked { dialer, .. } = event {
+    ///         // An error is what ended the connection, which `open_with` tells too.
+    ///         let _ = control.update(|machine, now| {
+    ///             if friends.contains(&dialer) { machine.accept(now) } else { machine.refuse() }
+    ///         });
+    ///     }
+    /// });
+    /// let stream = stream.await?;
+    /// # drop(stream);
+    /// # Ok(())
+    /// # }
+    /// ```
     ///
     /// # Errors
     /// As [`Self::open`].
