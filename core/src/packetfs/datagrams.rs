@@ -3,12 +3,13 @@
 //! One record per datagram. A bad datagram is dropped and counted; it never ends the session.
 
 use super::config::Config;
-use super::epochs::{Receiving, Sending};
-use super::handshake::{Initiator, Psk, Responder, Schedule};
+use super::epochs::{Opened, Receiving, Sending};
+use super::handshake::{Psk, Schedule};
 use super::inbound::Inbound;
 use super::link::blank;
 use super::wire::control::{Control, END, announcement};
 use super::wire::header::{HEADER, Header};
+use super::wire::preface::MAGIC;
 use super::wire::{ChannelId, Direction, TAG};
 use crate::crypto::Rng;
 use crate::error::{Class, Error, Timer};
@@ -17,6 +18,9 @@ use crate::time::Instant;
 use alloc::collections::VecDeque;
 use alloc::vec::Vec;
 use bytes::{Buf, Bytes};
+use candidates::Candidates;
+
+mod candidates;
 
 pub use super::connection::Event;
 
@@ -39,18 +43,20 @@ pub struct Counters {
     pub overflowed: u64,
 }
 
+const NOT_OPEN: Error = Error::Misuse("the session is not open yet");
+
 enum Phase {
-    Initiator(Initiator, Bytes),
-    Responder(Responder),
-    /// With the peer's preface and ours, which is sent again while the peer has not proved itself.
+    /// Nobody has proved itself.
+    Seeking(Candidates),
+    /// With the peer's preface and ours.
     Open(Schedule, Vec<u8>, Bytes),
     Over,
 }
 
 /// One session. Keeps the contracts of [`Machine`] and [`Messages`].
 ///
-/// Until the first authentic record whoever can inject datagrams can prevent a session, as it can
-/// by cutting the line; it can neither read nor alter one.
+/// Forged prefaces end nothing: the eight that spoke last are held until a record proves one of
+/// them. Messages are taken from then on.
 pub struct Datagrams {
     config: Config,
     longest: usize,
@@ -64,7 +70,8 @@ pub struct Datagrams {
     announce: Option<(Sending, u8)>,
     events: VecDeque<Event>,
     counters: Counters,
-    established: bool,
+    /// When the peer proved itself.
+    established: Option<Instant>,
     closing: bool,
     ended: bool,
     closed: bool,
@@ -72,32 +79,29 @@ pub struct Datagrams {
     started: Instant,
     heard: Instant,
     spoke: Instant,
+    /// When our preface was last sent without a new one having come.
+    repeated: Instant,
 }
 
 impl Datagrams {
     /// The side that speaks first; its preface is repeated until it is answered.
     pub fn initiator(config: Config, psk: Psk, mut rng: Rng, now: Instant) -> Self {
-        let (algorithm, secrecy) = (config.algorithm, config.forward_secrecy);
-        let (initiator, preface) = Initiator::start(psk, algorithm, secrecy, &mut rng);
-        let preface = Bytes::from(preface);
-        let phase = Phase::Initiator(initiator, preface.clone());
-        let mut made = Self::new(config, phase, Direction::InitiatorToResponder, now);
-        made.push(preface, now);
+        let candidates = Candidates::of_initiator(&config, psk, &mut rng);
+        let mut made = Self::new(config, candidates, Direction::InitiatorToResponder, now);
+        made.repeat(now);
         made
     }
 
     /// The side that answers.
     pub fn responder(config: Config, psk: Psk, mut rng: Rng, now: Instant) -> Self {
-        let (algorithm, secrecy) = (config.algorithm, config.forward_secrecy);
-        let responder = Responder::new(psk, algorithm, secrecy, &mut rng);
-        let phase = Phase::Responder(responder);
-        Self::new(config, phase, Direction::ResponderToInitiator, now)
+        let candidates = Candidates::of_responder(&config, psk, &mut rng);
+        Self::new(config, candidates, Direction::ResponderToInitiator, now)
     }
 
-    fn new(config: Config, phase: Phase, ours: Direction, now: Instant) -> Self {
+    fn new(config: Config, candidates: Candidates, ours: Direction, now: Instant) -> Self {
         Self {
             longest: LONGEST.min(config.longest()),
-            phase,
+            phase: Phase::Seeking(candidates),
             sending: Sending::at(ours, 0),
             receiving: Receiving::at(ours.reverse(), 0, false, config.grace),
             inbound: Inbound::default(),
@@ -106,7 +110,7 @@ impl Datagrams {
             announce: None,
             events: VecDeque::new(),
             counters: Counters::default(),
-            established: false,
+            established: None,
             closing: false,
             ended: false,
             closed: false,
@@ -114,6 +118,7 @@ impl Datagrams {
             started: now,
             heard: now,
             spoke: now,
+            repeated: now,
             config,
         }
     }
@@ -133,11 +138,15 @@ impl Datagrams {
         self.longest = bytes.min(self.config.longest());
     }
 
-    /// Advances our epoch now, before its budget is used up. Misuse while the epoch before is
-    /// still being announced: a peer that hears of neither could not follow.
+    /// Advances our epoch now, before its budget is used up. Misuse before the peer has proved
+    /// itself, and while the epoch before is still being announced: a peer that hears of neither
+    /// could not follow.
     pub fn rekey(&mut self) -> Result<(), Error> {
         if let Some(error) = &self.error {
             return Err(error.clone());
+        }
+        if !matches!(self.phase, Phase::Open(..)) {
+            return Err(NOT_OPEN);
         }
         if self.announce.is_some() {
             return Err(Error::Misuse("the epoch before is still being announced"));
@@ -147,10 +156,6 @@ impl Datagrams {
         let old = core::mem::replace(&mut self.sending, next);
         self.announce = Some((old, REPEATS));
         Ok(())
-    }
-
-    fn is_responder(&self) -> bool {
-        self.sending.direction() == Direction::ResponderToInitiator
     }
 
     fn push(&mut self, datagram: Bytes, now: Instant) {
@@ -175,7 +180,7 @@ impl Datagrams {
             self.rekey()?;
         }
         let Phase::Open(schedule, ..) = &self.phase else {
-            return Err(Error::Misuse("the session is not open yet"));
+            return Err(NOT_OPEN);
         };
         let limit = self.config.limit;
         let mut datagrams = Vec::with_capacity(2);
@@ -202,59 +207,70 @@ impl Datagrams {
 
     /// Takes a datagram, whatever it is.
     fn take(&mut self, datagram: &[u8], now: Instant) -> Result<(), Error> {
-        match &self.phase {
-            Phase::Initiator(initiator, ours) => {
-                let schedule = initiator.consider(datagram)?;
-                let ours = ours.clone();
-                self.open(schedule, datagram, ours, now)
-            }
-            Phase::Responder(responder) => {
-                let (schedule, preface) = responder.consider(datagram)?;
-                let preface = Bytes::from(preface);
-                self.push(preface.clone(), now);
-                self.open(schedule, datagram, preface, now)
-            }
-            // The same preface again: its sender has heard nothing authentic from us yet.
-            Phase::Open(_, theirs, ours) if theirs == datagram => {
-                if self.is_responder() && !self.established {
-                    let ours = ours.clone();
-                    self.push(ours, now);
-                }
-                self.seal(ChannelId::Control, &[], now)
-            }
-            Phase::Open(..) => self.record(datagram, now),
-            Phase::Over => Ok(()),
-        }
-    }
-
-    fn open(
-        &mut self,
-        schedule: Schedule,
-        theirs: &[u8],
-        ours: Bytes,
-        now: Instant,
-    ) -> Result<(), Error> {
-        self.phase = Phase::Open(schedule, theirs.to_vec(), ours);
-        self.seal(ChannelId::Control, &[], now)
-    }
-
-    fn record(&mut self, datagram: &[u8], now: Instant) -> Result<(), Error> {
-        let Phase::Open(schedule, ..) = &self.phase else {
-            return Ok(());
-        };
         if datagram.len() > HEADER.saturating_add(self.config.limit as usize) {
             return Err(Error::peer(
                 Class::Limit,
                 "a datagram is longer than the limit",
             ));
         }
-        let mut record = datagram.to_vec();
-        let (header, start, body) = Header::split(&mut record, self.config.limit)?;
-        let opened = self.receiving.open(schedule, now, &header, &start, body)?;
-        self.heard = now;
-        if !core::mem::replace(&mut self.established, true) {
-            self.events.push_back(Event::Established);
+        match &mut self.phase {
+            Phase::Seeking(candidates) if datagram.starts_with(&MAGIC) => {
+                if !candidates.has_audience() {
+                    self.repeated = now;
+                }
+                for answer in candidates.meet(datagram, &self.config)? {
+                    self.push(answer, now);
+                }
+                Ok(())
+            }
+            Phase::Seeking(candidates) => {
+                let peer = candidates.recognize(datagram, &self.config, now)?;
+                self.sending = peer.sending;
+                self.receiving = peer.receiving;
+                self.phase = Phase::Open(peer.schedule, peer.theirs, peer.ours);
+                self.established = Some(now);
+                self.events.push_back(Event::Established);
+                self.opened(peer.record, &peer.opened, now)
+            }
+            // The same preface again: its sender has heard nothing authentic from us yet. It may
+            // hold others for us by now, and then needs our preface too; but two ends that both
+            // know each other must not go on answering each other.
+            Phase::Open(_, theirs, ours) if theirs == datagram => {
+                let half = self.config.resend.checked_div(2).unwrap_or_default();
+                let until = self.established.unwrap_or(self.started);
+                let until = until.after(self.config.handshake_timeout);
+                if self.repeated.after(half) <= now && now < until {
+                    let ours = ours.clone();
+                    self.repeated = now;
+                    self.push(ours, now);
+                }
+                self.seal(ChannelId::Control, &[], now)
+            }
+            Phase::Open(schedule, ..) => {
+                let mut record = datagram.to_vec();
+                let (header, start, body) = Header::split(&mut record, self.config.limit)?;
+                let opened = self.receiving.open(schedule, now, &header, &start, body)?;
+                self.opened(record, &opened, now)
+            }
+            Phase::Over => Ok(()),
         }
+    }
+
+    /// Says again who we are, to whoever may be the peer.
+    fn repeat(&mut self, now: Instant) {
+        let Phase::Seeking(candidates) = &mut self.phase else {
+            return;
+        };
+        self.repeated = now;
+        match candidates.repeat(&self.config) {
+            Ok(datagrams) => datagrams.into_iter().for_each(|each| self.push(each, now)),
+            Err(error) => drop(self.fail(error)),
+        }
+    }
+
+    /// Takes what an authentic record says.
+    fn opened(&mut self, record: Vec<u8>, opened: &Opened, now: Instant) -> Result<(), Error> {
+        self.heard = now;
         let mut plain = Bytes::from(record);
         plain.advance(HEADER.min(plain.len()));
         plain.truncate(opened.length);
@@ -299,41 +315,32 @@ impl Datagrams {
         if self.closed {
             return Ok(());
         }
-        if !self.established && self.started.after(self.config.handshake_timeout) <= now {
+        if self.established.is_none() && self.started.after(self.config.handshake_timeout) <= now {
             return Err(self.fail(Error::Timeout(Timer::Connect)));
         }
-        if self.established && self.heard.after(self.config.idle_timeout) <= now {
+        if self.established.is_some() && self.heard.after(self.config.idle_timeout) <= now {
             return Err(self.fail(Error::Timeout(Timer::Idle)));
         }
         if self.speak_at().is_some_and(|at| at <= now) && self.out.is_empty() {
-            match &self.phase {
-                Phase::Initiator(_, preface) => {
-                    let preface = preface.clone();
-                    self.push(preface, now);
-                }
-                Phase::Open(_, _, ours) => {
-                    if !self.established {
-                        let ours = ours.clone();
-                        self.push(ours, now);
-                    }
-                    if let Err(error) = self.seal(ChannelId::Control, &[], now) {
-                        return Err(self.fail(error));
-                    }
-                }
-                Phase::Responder(_) | Phase::Over => {}
+            self.repeat(now);
+            if matches!(self.phase, Phase::Open(..)) {
+                self.seal(ChannelId::Control, &[], now)
+                    .map_err(|error| self.fail(error))?;
             }
         }
-        Ok(())
+        self.error.clone().map_or(Ok(()), Err)
     }
 
     /// When we say something again, having had nothing to say.
     fn speak_at(&self) -> Option<Instant> {
         let third = self.config.idle_timeout.checked_div(3).unwrap_or_default();
         match &self.phase {
-            Phase::Initiator(..) => Some(self.spoke.after(self.config.resend)),
-            Phase::Open(..) if !self.established => Some(self.spoke.after(self.config.resend)),
+            // Answers to others do not put it off.
+            Phase::Seeking(candidates) => candidates
+                .has_audience()
+                .then(|| self.repeated.after(self.config.resend)),
             Phase::Open(..) => Some(self.spoke.after(third)),
-            Phase::Responder(_) | Phase::Over => None,
+            Phase::Over => None,
         }
     }
 
@@ -341,7 +348,7 @@ impl Datagrams {
         if self.error.is_some() || self.closed {
             return None;
         }
-        let last = if self.established {
+        let last = if self.established.is_some() {
             self.heard.after(self.config.idle_timeout)
         } else {
             self.started.after(self.config.handshake_timeout)
@@ -441,7 +448,7 @@ impl Messages for Datagrams {
 
 impl Datagrammed for Datagrams {
     fn is_established(&self) -> bool {
-        self.established
+        self.established.is_some()
     }
 
     /// Ends our direction. The end mark is repeated, and may be lost all the same.
@@ -450,7 +457,7 @@ impl Datagrammed for Datagrams {
             return Err(error.clone());
         }
         if !matches!(self.phase, Phase::Open(..)) {
-            return Err(Error::Misuse("the session is not open yet"));
+            return Err(NOT_OPEN);
         }
         if !core::mem::replace(&mut self.closing, true) {
             for _ in 0..REPEATS {

@@ -34,6 +34,23 @@ impl Sending {
         }
     }
 
+    /// In epoch 0, of which the records of `channel` below `sequence` were sealed elsewhere, and no
+    /// others.
+    pub(super) fn past(
+        schedule: &Schedule,
+        direction: Direction,
+        channel: ChannelId,
+        sequence: u64,
+    ) -> Result<Self, Error> {
+        let mut sending = Self::at(direction, 0);
+        let key = schedule.key(direction, channel, 0)?;
+        let sealer = Sealer::at(schedule.algorithm(), &key, channel, 0, sequence);
+        if let Some(slot) = sending.sealers.get_mut(usize::from(channel.number())) {
+            *slot = Some(sealer);
+        }
+        Ok(sending)
+    }
+
     pub(super) const fn epoch(&self) -> u32 {
         self.epoch
     }

@@ -218,16 +218,20 @@ impl Responder {
     ///
     /// As [`Initiator::finish`].
     pub fn accept(self, preface: &[u8]) -> Result<(Schedule, Vec<u8>), Error> {
-        self.consider(preface)
+        Ok((self.consider(preface)?, self.preface()))
+    }
+
+    /// The preface that answers.
+    pub(super) fn preface(&self) -> Vec<u8> {
+        self.0.preface.encode()
     }
 
     /// As [`Initiator::consider`].
-    pub(super) fn consider(&self, preface: &[u8]) -> Result<(Schedule, Vec<u8>), Error> {
+    pub(super) fn consider(&self, preface: &[u8]) -> Result<Schedule, Error> {
         let initiator = Preface::decode(preface)?;
         let dh = self.0.dh(&initiator)?;
         let dh = dh.as_ref().map(Secret::as_bytes);
-        let schedule = Schedule::derive(&self.0.psk, &initiator, &self.0.preface, dh)?;
-        Ok((schedule, self.0.preface.encode()))
+        Schedule::derive(&self.0.psk, &initiator, &self.0.preface, dh)
     }
 }
 

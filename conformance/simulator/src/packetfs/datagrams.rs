@@ -1,4 +1,5 @@
-//! Messages both ways over a line that loses, doubles, reorders and alters datagrams.
+//! Messages both ways over a line that loses, doubles, reorders and alters datagrams, and on which
+//! somebody sends prefaces of their own.
 
 use super::{Outcome, config, psk, seed};
 use crate::Violation;
@@ -18,6 +19,7 @@ struct Line {
     loss: u32,
     twice: u32,
     altered: u32,
+    forged: u32,
     delay: u64,
 }
 
@@ -36,6 +38,7 @@ pub(super) fn run(mut rng: Rng) -> Result<Outcome, Violation> {
         loss: rng.pick(&[0, 50, 300]),
         twice: rng.pick(&[0, 100]),
         altered: rng.pick(&[0, 100]),
+        forged: rng.pick(&[0, 300]),
         delay: rng.pick(&[1, 50_000, 400_000]),
     };
     let settings = config(&mut rng);
@@ -85,6 +88,13 @@ pub(super) fn run(mut rng: Rng) -> Result<Outcome, Violation> {
             write(&mut ends[at], at, now, &mut rng);
             for datagram in settle(&mut ends[at], instant, &mut outcome) {
                 check_nonce(&mut sealed, at, &datagram)?;
+                if rng.chance(line.forged)
+                    && let Some(forged) = forge(&datagram, &mut rng)
+                {
+                    outcome.faults += 1;
+                    count += 1;
+                    flying.insert((now + 1, count), (1 - at, forged));
+                }
                 let copies = 1 + u64::from(rng.chance(line.twice));
                 for _ in 0..copies {
                     let mut datagram = datagram.clone();
@@ -106,7 +116,7 @@ pub(super) fn run(mut rng: Rng) -> Result<Outcome, Violation> {
             take(&mut ends, at, instant)?;
         }
     }
-    let gentle = line.loss <= 50 && line.altered == 0;
+    let gentle = line.loss <= 50;
     for (at, end) in ends.iter().enumerate() {
         let arrived = end.got.len() as u64;
         outcome.delivered += arrived;
@@ -128,6 +138,14 @@ pub(super) fn run(mut rng: Rng) -> Result<Outcome, Violation> {
         }
     }
     Ok(outcome)
+}
+
+/// A sound preface that is nobody's, in front of a true one.
+fn forge(datagram: &[u8], rng: &mut Rng) -> Option<Vec<u8>> {
+    let mut forged = datagram.starts_with(b"PFSO").then(|| datagram.to_vec())?;
+    let salt = forged.get_mut(8..40)?;
+    salt.fill_with(|| rng.below(256) as u8);
+    Some(forged)
 }
 
 fn message(from: usize, number: u32) -> Vec<u8> {

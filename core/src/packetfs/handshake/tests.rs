@@ -31,11 +31,25 @@ fn run(
     psks: (u8, u8),
     alter: impl Fn(&mut Vec<u8>),
 ) -> Result<(Schedule, Schedule), Error> {
+    run_altering(algorithm, secrecy, psks, [&|_| {}, &alter])
+}
+
+type Alter<'a> = &'a dyn Fn(&mut Vec<u8>);
+
+/// Runs both sides; the initiator's preface goes through the first, the responder's through the
+/// second.
+fn run_altering(
+    algorithm: Algorithm,
+    secrecy: (bool, bool),
+    psks: (u8, u8),
+    [alter_first, alter_second]: [Alter<'_>; 2],
+) -> Result<(Schedule, Schedule), Error> {
     let mut rng = Rng::from_seed([5; 32]);
-    let (initiator, first) = Initiator::start(psk(psks.0), algorithm, secrecy.0, &mut rng);
+    let (initiator, mut first) = Initiator::start(psk(psks.0), algorithm, secrecy.0, &mut rng);
     let responder = Responder::new(psk(psks.1), algorithm, secrecy.1, &mut rng);
+    alter_first(&mut first);
     let (theirs, mut second) = responder.accept(&first)?;
-    alter(&mut second);
+    alter_second(&mut second);
     Ok((initiator.finish(&second)?, theirs))
 }
 
@@ -69,21 +83,56 @@ fn another_secret_gives_other_keys() {
 }
 
 #[test]
-fn every_flipped_bit_of_a_preface_is_refused_or_changes_every_key() {
+fn every_flipped_bit_of_either_preface_is_refused_or_changes_every_key() {
     for algorithm in ALGORITHMS {
         for secrecy in [false, true] {
             let bits = if secrecy { 72 * 8 } else { 40 * 8 };
-            for bit in 0..bits {
+            for (victim, bit) in ["responder", "initiator"]
+                .into_iter()
+                .flat_map(|victim| (0..bits).map(move |bit| (victim, bit)))
+            {
                 let flip = |bytes: &mut Vec<u8>| bytes[bit / 8] ^= 1 << (bit % 8);
-                let Ok((ours, theirs)) = run(algorithm, (secrecy, secrecy), (1, 1), flip) else {
+                let alter: [Alter<'_>; 2] = match victim {
+                    "responder" => [&flip, &|_| {}],
+                    _ => [&|_| {}, &flip],
+                };
+                let ran = run_altering(algorithm, (secrecy, secrecy), (1, 1), alter);
+                let Ok((ours, theirs)) = ran else {
+                    assert!(
+                        bit < 64,
+                        "{victim}: bit {bit} of the random part was refused"
+                    );
                     continue;
                 };
-                assert!(bit >= 64, "bit {bit} of the fixed part went unseen");
+                assert!(
+                    bit >= 64,
+                    "{victim}: bit {bit} of the fixed part went unseen"
+                );
                 // X25519 ignores the top bit of a public key, the hash of the prefaces does not.
                 for (one, other) in keys(&ours).iter().zip(keys(&theirs)) {
-                    assert_ne!(one.0, other.0, "bit {bit}");
-                    assert_ne!(one.1, other.1, "bit {bit}");
+                    assert_ne!(one.0, other.0, "{victim}: bit {bit}");
+                    assert_ne!(one.1, other.1, "{victim}: bit {bit}");
                 }
+            }
+        }
+    }
+}
+
+#[test]
+fn every_truncation_of_either_preface_and_every_byte_behind_it_is_refused() {
+    for secrecy in [false, true] {
+        let whole = if secrecy { 72 } else { 40 };
+        for length in (0..whole).chain([whole + 1, whole + 32]) {
+            let cut = |bytes: &mut Vec<u8>| bytes.resize(length, 0);
+            let alters: [[Alter<'_>; 2]; 2] = [[&cut, &|_| {}], [&|_| {}, &cut]];
+            for alter in alters {
+                let ran = run_altering(ALGORITHMS[0], (secrecy, secrecy), (1, 1), alter);
+                let expected = if length < whole {
+                    Class::Truncated
+                } else {
+                    Class::Length
+                };
+                assert_eq!(class(ran), Some(expected), "{length}");
             }
         }
     }

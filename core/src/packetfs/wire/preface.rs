@@ -4,7 +4,8 @@ use super::Algorithm;
 use crate::error::{Class, Error};
 use alloc::vec::Vec;
 
-const MAGIC: [u8; 4] = *b"PFSO";
+/// What a preface begins with.
+pub const MAGIC: [u8; 4] = *b"PFSO";
 const VERSION: u8 = 1;
 const FORWARD_SECRECY: u8 = 1;
 
