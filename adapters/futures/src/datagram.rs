@@ -41,6 +41,8 @@ const LONGEST: usize = 65_535;
 const BREATH: Duration = Duration::from_millis(20);
 /// Datagrams taken before others get a turn.
 const BUDGET: u32 = 32;
+/// Answers held while the socket takes none; more are as good as lost on their way.
+const ANSWERS: usize = 256;
 
 /// What a machine must be to ride datagrams; implemented for all that are.
 pub trait OverDatagrams: Datagrammed + Send + 'static {}
@@ -103,7 +105,9 @@ impl<M: OverDatagrams> Shared<M> {
                 match state.machine.poll(now) {
                     Output::Transmit(answer) => {
                         state.peer = Some(from);
-                        state.answers.push_back((answer, from));
+                        if state.answers.len() < ANSWERS {
+                            state.answers.push_back((answer, from));
+                        }
                     }
                     Output::Event(_) => {}
                     _ => break,
