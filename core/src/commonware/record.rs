@@ -284,6 +284,17 @@ impl Opener {
     }
 }
 
+#[cfg(test)]
+impl Opener {
+    /// Room made for a record that is not all there.
+    fn room(&self) -> usize {
+        match &self.part {
+            Part::Head(..) => 0,
+            Part::Body(body, _) => body.capacity(),
+        }
+    }
+}
+
 const _: () = assert!(Prefix::LONGEST <= HEADER);
 
 #[cfg(test)]

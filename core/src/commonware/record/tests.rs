@@ -142,6 +142,35 @@ fn case_113_over_the_limit_is_refused_before_anything_is_allocated() {
 }
 
 #[test]
+fn a_record_in_pieces_never_has_more_room_than_the_limit() {
+    const LIMIT: usize = 100_000;
+    for profile in Profile::ALL {
+        for length in [0, 1, LIMIT - 1, LIMIT] {
+            let wire = sealed(profile, 0, &vec![3; length]);
+            for size in [1_000, 1_448, wire.len() - 1] {
+                let mut opener = Opener::at(profile, key(), 0, LIMIT);
+                let mut opened = None;
+                for mut piece in wire.chunks(size) {
+                    opened = opened.or(opener.open(&mut piece).unwrap());
+                    assert!(opener.room() <= length + TAG, "{}", opener.room());
+                }
+                assert_eq!(opened.unwrap().len(), length);
+            }
+        }
+        let wire = sealed(profile, 0, &vec![3; LIMIT + 1]);
+        let mut opener = Opener::at(profile, key(), 0, LIMIT);
+        for mut byte in wire.chunks(1) {
+            if opener.open(&mut byte).is_err() {
+                break;
+            }
+            assert_eq!(opener.room(), 0);
+        }
+        assert_eq!(opener.room(), 0);
+        assert_eq!(class(opener.open(&mut &wire[..])), Some(Class::Limit));
+    }
+}
+
+#[test]
 fn case_114_the_byte_order_of_the_nonce_is_the_eras_own() {
     // The first record has one nonce in every byte order; later ones tell.
     assert_eq!(sealed(Profile::A, 0, b"x"), sealed(Profile::B, 0, b"x"));
