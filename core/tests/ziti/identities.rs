@@ -1,32 +1,68 @@
 //! Controllers that swap keys, and identities that catch them.
 
-use crate::world::{NOW, World, class, drain, end, identity, read_all, signer, told};
-use stillwire_core::crypto::{Rng, Secret, ed25519};
-use stillwire_core::ziti::{Config, Exchange, Identity, KeyPair, Role};
-use stillwire_core::{Channel, Class, Input, Machine, Streamed};
+use crate::world::{NOW, World, class, drain, end, identity, pair, read_all, signer, told};
+use stillwire_core::crypto::{Rng, ed25519};
+use stillwire_core::ziti::wire::{self, Method};
+use stillwire_core::ziti::{Config, Connection, Exchange, Identity, KeyPair, Role};
+use stillwire_core::{Channel, Class, Error, Input, Machine, Streamed};
 
-fn pair(seed: u8) -> KeyPair {
-    KeyPair::from_seed(&Secret::from([seed; 32]))
+/// What an end hears of its peer from the controller, as a connect or dial message has it.
+struct Introduction {
+    key: Option<Vec<u8>>,
+    method: Option<Vec<u8>>,
 }
 
-/// What a controller does with the public keys that both ends register with it: it tells each
-/// end the other's, or a key of its own.
+impl Introduction {
+    /// The connection that an embedder makes of it, where encryption is required.
+    fn connect(
+        &self,
+        role: Role,
+        own: KeyPair,
+        identity: Option<Identity>,
+    ) -> Result<Connection, Error> {
+        let Method::Libsodium = Method::parse(self.method.as_deref())?;
+        let peer = wire::peer_key(self.key.as_deref())?;
+        Ok(told(role, own, peer, identity))
+    }
+}
+
+/// A controller: both ends register a public key with it, and it tells each of the other.
+#[derive(Default)]
 struct Controller {
+    /// It tells a key of its own instead.
     swaps: Option<u8>,
+    /// It tells no key at all.
+    withholds: bool,
+    /// It cuts or prolongs the key.
+    length: Option<usize>,
+    method: Option<&'static [u8]>,
 }
 
 impl Controller {
-    /// Both ends as they are after the exchange.
-    fn introduce(&self, identities: [Option<Identity>; 2]) -> World {
+    fn tell(&self, registered: [u8; 32]) -> Introduction {
+        let key = self.swaps.map_or(registered, |seed| pair(seed).public());
+        let mut key = key.to_vec();
+        key.resize(self.length.unwrap_or(key.len()), 7);
+        Introduction {
+            key: (!self.withholds).then_some(key),
+            method: self.method.map(<[u8]>::to_vec),
+        }
+    }
+
+    /// Both ends after the exchange.
+    fn introduce_ends(&self, identities: [Option<Identity>; 2]) -> [Result<Connection, Error>; 2] {
         let (dialer, listener) = (pair(1), pair(2));
-        let registered = [dialer.public(), listener.public()];
-        let told_dialer = self.swaps.map_or(registered[1], |seed| pair(seed).public());
-        let told_listener = self.swaps.map_or(registered[0], |seed| pair(seed).public());
+        let of = [self.tell(listener.public()), self.tell(dialer.public())];
         let [first, second] = identities;
-        World::of(
-            told(Role::Dialer, dialer, told_dialer, first),
-            told(Role::Listener, listener, told_listener, second),
-        )
+        [
+            of[0].connect(Role::Dialer, dialer, first),
+            of[1].connect(Role::Listener, listener, second),
+        ]
+    }
+
+    fn introduce(&self, identities: [Option<Identity>; 2]) -> World {
+        let [dialer, listener] = self.introduce_ends(identities);
+        World::of(dialer.unwrap(), listener.unwrap())
     }
 
     /// The controller's own two ends, between the real ones.
@@ -39,8 +75,15 @@ impl Controller {
     }
 }
 
+fn swapping() -> Controller {
+    Controller {
+        swaps: Some(66),
+        ..Controller::default()
+    }
+}
+
 /// Moves everything between the real ends and the controller's.
-fn relay(world: &mut World, between: &mut World) -> Result<(), stillwire_core::Error> {
+fn relay(world: &mut World, between: &mut World) -> Result<(), Error> {
     for _ in 0..4 {
         let (bytes, _) = drain(&mut world.dialer);
         between.listener.handle(NOW, Input::Bytes(&bytes))?;
@@ -57,7 +100,7 @@ fn relay(world: &mut World, between: &mut World) -> Result<(), stillwire_core::E
 #[test]
 fn an_honest_controller_introduces_both_ends() {
     for identities in [[None, None], [identity(1, &[2]), identity(2, &[1])]] {
-        let mut world = Controller { swaps: None }.introduce(identities);
+        let mut world = Controller::default().introduce(identities);
         world.dialer.write(NOW, b"hello").unwrap();
         world.run().unwrap();
         assert_eq!(read_all(&mut world.listener).0, b"hello");
@@ -67,8 +110,84 @@ fn an_honest_controller_introduces_both_ends() {
 }
 
 #[test]
+fn trap_04_a_controller_that_withholds_the_key_or_names_another_method_is_refused() {
+    let honest = Controller::default;
+    let refused = [
+        (
+            Controller {
+                withholds: true,
+                ..honest()
+            },
+            Class::Downgrade,
+        ),
+        (
+            Controller {
+                method: Some(b"aes-gcm"),
+                ..honest()
+            },
+            Class::Type,
+        ),
+        (
+            Controller {
+                method: Some(&[1]),
+                ..honest()
+            },
+            Class::Type,
+        ),
+        (
+            Controller {
+                length: Some(31),
+                ..honest()
+            },
+            Class::Length,
+        ),
+        (
+            Controller {
+                length: Some(33),
+                ..honest()
+            },
+            Class::Length,
+        ),
+        // An empty key is no key either, and nothing goes on in the clear.
+        (
+            Controller {
+                length: Some(0),
+                ..honest()
+            },
+            Class::Length,
+        ),
+    ];
+    for (controller, expected) in refused {
+        for hardened in [false, true] {
+            let identities = if hardened {
+                [identity(1, &[2]), identity(2, &[1])]
+            } else {
+                [None, None]
+            };
+            for end in controller.introduce_ends(identities) {
+                assert_eq!(end.err().unwrap().class(), Some(expected));
+            }
+        }
+    }
+}
+
+#[test]
+fn trap_04_a_method_absent_zero_or_libsodium_is_one() {
+    for method in [None, Some(&[0][..]), Some(b"libsodium")] {
+        let controller = Controller {
+            method,
+            ..Controller::default()
+        };
+        let mut world = controller.introduce([None, None]);
+        world.dialer.write(NOW, b"hello").unwrap();
+        world.run().unwrap();
+        assert_eq!(read_all(&mut world.listener).0, b"hello");
+    }
+}
+
+#[test]
 fn trap_06_a_controller_that_swaps_the_keys_is_caught_by_the_transcript_hash() {
-    let controller = Controller { swaps: Some(66) };
+    let controller = swapping();
     let mut world = controller.introduce([None, None]);
     let mut between = controller.between();
     relay(&mut world, &mut between).unwrap();
@@ -83,7 +202,7 @@ fn trap_06_a_controller_that_swaps_the_keys_is_caught_by_the_transcript_hash() {
 
 #[test]
 fn trap_06_a_controller_that_swaps_the_keys_is_caught_by_the_signature() {
-    let controller = Controller { swaps: Some(66) };
+    let controller = swapping();
     // It passes the signatures of the real ends on: all it can do without their keys.
     let mut world = controller.introduce([identity(1, &[2]), identity(2, &[1])]);
     assert_eq!(class(world.run()), Class::Auth);
@@ -192,8 +311,7 @@ fn a_controller_that_hands_out_a_bad_key_is_refused_at_once() {
         let exchange = Exchange::Controller { own: pair(1), peer };
         let rng = Rng::from_seed([1; 32]);
         let config = Config::default();
-        let refused =
-            stillwire_core::ziti::Connection::new(Role::Dialer, exchange, None, config, rng, NOW);
+        let refused = Connection::new(Role::Dialer, exchange, None, config, rng, NOW);
         assert_eq!(refused.err().unwrap().class(), Some(expected));
     }
 }

@@ -1,5 +1,6 @@
 //! OpenZiti connections from end to end, without a network.
 
+mod altered;
 mod ends;
 mod forged;
 mod identities;

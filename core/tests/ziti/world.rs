@@ -22,6 +22,10 @@ pub(crate) fn end(role: Role, identity: Option<Identity>, config: &Config) -> Co
     Connection::new(role, Exchange::Fresh, identity, config.clone(), rng, NOW).unwrap()
 }
 
+pub(crate) fn pair(seed: u8) -> KeyPair {
+    KeyPair::from_seed(&Secret::from([seed; 32]))
+}
+
 /// One end whose keys came through a controller.
 pub(crate) fn told(
     role: Role,
