@@ -2,5 +2,6 @@
 
 mod connecting;
 mod hostile;
+mod identities;
 mod streaming;
 mod world;
