@@ -1,11 +1,12 @@
 //! SIGINT and SIGTERM.
 #![cfg(unix)]
 
-use crate::support::{Input, Place, start, stillwire, wait_for};
+use crate::support::{Input, Place, names, noise, start, stillwire, wait_for};
 use rustix::process::Signal;
 use std::io::Write;
 use std::thread;
 use std::time::{Duration, Instant};
+use tempfile::TempDir;
 
 #[test]
 fn a_waiting_listener_ends_with_130() {
@@ -46,6 +47,58 @@ fn an_interrupted_stream_ends_gracefully_at_the_peer() {
     assert_eq!(listened.stdout, b"so far");
     dialer.finish().expect(130);
     drop(stdin);
+}
+
+/// While it waits for somebody, and in the middle of a file.
+#[test]
+fn an_interrupted_packetfs_receiver_leaves_nothing_behind() {
+    for under_way in [false, true] {
+        let room = TempDir::new().unwrap();
+        let blob = room.path().join("blob");
+        std::fs::write(&blob, noise(100_000)).unwrap();
+        let end = |verb: &str, role: &str, address: &str, file: &str| {
+            let mut command = stillwire(["packetfs", verb, "--json", role, address]);
+            command.arg(room.path().join(file));
+            command.arg("--blob").arg(&blob);
+            command.env("STILLWIRE_PACKETFS_PSK", "5".repeat(64));
+            command
+        };
+        // Lengths of what lies beside the file's place.
+        let parts = || -> Vec<u64> {
+            let entries = std::fs::read_dir(room.path()).unwrap().map(Result::unwrap);
+            let parts =
+                entries.filter(|entry| entry.path().extension().is_some_and(|it| it == "part"));
+            parts.map(|part| part.metadata().unwrap().len()).collect()
+        };
+        let receiver = end("recv", "--listen", "127.0.0.1:0", "out");
+        let receiver = start(receiver, Input::Nothing);
+        receiver.wait_to_hear("listening");
+        let told = receiver.told();
+        let line: serde_json::Value = serde_json::from_str(told.lines().next().unwrap()).unwrap();
+        let address = line["address"].as_str().unwrap();
+        let file = room.path().join("file");
+        let mut sender = None;
+        if under_way {
+            // Foreign bytes, and more of them than one object holds: three more are to come when
+            // the first is here.
+            std::fs::write(&file, noise(20 << 20).repeat(5)).unwrap();
+            sender = Some(start(
+                end("send", "--connect", address, "file"),
+                Input::Nothing,
+            ));
+            let size = || parts().iter().sum::<u64>();
+            wait_for(|| size() > 0);
+        }
+        assert_eq!(parts().len(), 1);
+        receiver.signal(Signal::INT);
+        receiver.finish().expect(130);
+        if let Some(sender) = sender {
+            let sent = sender.finish();
+            assert!(matches!(sent.code, Some(4 | 5)), "{sent:?}");
+            std::fs::remove_file(&file).unwrap();
+        }
+        assert_eq!(names(room.path()), ["blob"]);
+    }
 }
 
 #[test]

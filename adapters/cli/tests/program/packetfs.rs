@@ -1,8 +1,10 @@
 //! `packetfs send` and `recv`: a file by reference to a blob that both ends hold.
 
-use crate::support::{Done, Input, Running, noise, run, start, stillwire};
+use crate::support::{Done, Input, Running, names, noise, run, start, stillwire};
 use serde_json::Value;
 use std::fs;
+use std::io::Write;
+use std::net::TcpStream;
 use std::path::{Path, PathBuf};
 use tempfile::TempDir;
 
@@ -31,11 +33,16 @@ impl Room {
         command.arg(self.path("out")).args(arguments);
         command.env("STILLWIRE_PACKETFS_PSK", key);
         let running = start(command, Input::Nothing);
-        running.wait_to_hear("\"listening\"");
-        let line: Value = serde_json::from_str(running.told().lines().next().unwrap()).unwrap();
-        let address = line["address"].as_str().unwrap().to_owned();
+        let address = listening(&running);
         (running, address)
     }
+}
+
+/// The address at which somebody says that it waits.
+fn listening(running: &Running) -> String {
+    running.wait_to_hear("\"listening\"");
+    let line: Value = serde_json::from_str(running.told().lines().next().unwrap()).unwrap();
+    line["address"].as_str().unwrap().to_owned()
 }
 
 fn send(key: &str, address: &str, file: &Path, arguments: &[&str]) -> Done {
@@ -104,20 +111,88 @@ fn another_key_is_refused_at_both_ends_and_leaves_nothing() {
     let room = Room::new();
     let file = room.write("file", b"secret");
     let blob = room.write("blob", &noise(10_000));
-    let blob = ["--blob", blob.to_str().unwrap()];
-    let (receiver, address) = room.receiver(KEY, &blob);
     let other = KEY.replace('0', "1");
-    let sent = send(&other, &address, &file, &blob);
-    // Whoever hears of it first says so; to the other the connection just ends.
-    assert!(matches!(sent.code, Some(3..=5)), "{sent:?}");
-    let received = receiver.finish();
+    // Whoever calls has one other end, and ends with it.
+    let mut command = stillwire(["packetfs", "send", "--json", "--listen", "127.0.0.1:0"]);
+    command.arg(&file).arg("--blob").arg(&blob);
+    command.env("STILLWIRE_PACKETFS_PSK", KEY);
+    let sender = start(command, Input::Nothing);
+    let address = listening(&sender);
+    let mut command = stillwire(["packetfs", "recv", "--connect", &address]);
+    command.arg(room.path("out")).arg("--blob").arg(&blob);
+    command.env("STILLWIRE_PACKETFS_PSK", other);
+    let received = run(command, Input::Nothing);
     assert!(matches!(received.code, Some(3..=5)), "{received:?}");
-    assert!(sent.code == Some(3) || received.code == Some(3));
-    let mut left = fs::read_dir(room.0.path()).unwrap();
-    assert!(left.all(|entry| {
-        let name = entry.unwrap().file_name();
-        name == "file" || name == "blob"
-    }));
+    sender.wait_to_hear("\"trouble\"");
+    // Whoever hears of it first says so; to the other the connection just ends.
+    let told = sender.told();
+    assert!(
+        received.code == Some(3) || told.contains("\"kind\":\"authentication\""),
+        "{told} {received:?}"
+    );
+    assert_eq!(names(room.0.path()), ["blob", "file"]);
+}
+
+/// A port scan, a browser, somebody who says nothing, another key: none of them is the other end.
+#[test]
+fn strangers_are_turned_away_until_one_proves_itself() {
+    let room = Room::new();
+    let file = room.write("file", b"for one only");
+    let blob = room.write("blob", &noise(10_000));
+    let blob = ["--blob", blob.to_str().unwrap()];
+    let (mut receiver, address) = room.receiver(KEY, &blob);
+    drop(TcpStream::connect(&address).unwrap());
+    let mut browser = TcpStream::connect(&address).unwrap();
+    browser.write_all(b"GET / HTTP/1.1\r\n\r\n").unwrap();
+    // More of them than are heard at once, and none ever goes.
+    let silent: Vec<TcpStream> = (0..20)
+        .map(|_| TcpStream::connect(&address).unwrap())
+        .collect();
+    let other = send(&KEY.replace('0', "1"), &address, &file, &blob);
+    assert!(matches!(other.code, Some(3..=5)), "{other:?}");
+    assert!(receiver.is_running());
+    send(KEY, &address, &file, &blob).expect(0);
+    drop(silent);
+    let received = receiver.finish().expect(0);
+    assert_eq!(event(&received)["bytes"], 12);
+    assert_eq!(fs::read(room.path("out")).unwrap(), b"for one only");
+    let troubles = received.stderr.matches("\"trouble\"").count();
+    assert!(troubles >= 3, "{}", received.stderr);
+}
+
+/// Two objects, as a file is cut: pieces of the blob, 4 to 64 KiB, at any offset.
+#[test]
+fn a_file_of_more_than_one_object_goes_by_reference() {
+    let room = Room::new();
+    let blob = noise(8 << 20);
+    let draws = noise(16 * 2_000);
+    let mut file = Vec::with_capacity(41 << 20);
+    for draw in draws.chunks_exact(16) {
+        let (at, size) = draw.split_at(8);
+        let number = |bytes: &[u8]| usize::from_le_bytes(bytes.try_into().unwrap()) >> 8;
+        let size = 4_096 + number(size) % (60 << 10);
+        let at = number(at) % (blob.len() - size);
+        file.extend_from_slice(&blob[at..at + size]);
+    }
+    assert!(file.len() > 40 << 20, "{}", file.len());
+    let path = room.write("file", &file);
+    let held = room.write("blob", &blob);
+    let blob = ["--blob", held.to_str().unwrap()];
+    let (receiver, address) = room.receiver(KEY, &blob);
+    let sent = event(&send(KEY, &address, &path, &blob).expect(0));
+    let received = event(&receiver.finish().expect(0));
+    let got = fs::read(room.path("out")).unwrap();
+    assert_eq!(blake3(&got), blake3(&file));
+    assert_eq!(sent["bytes"], file.len());
+    assert_eq!(received["bytes"], file.len());
+    assert!(sent["share"].as_f64().unwrap() > 99.9, "{sent}");
+    let wire = sent["wire"].as_u64().unwrap();
+    assert!(wire <= file.len() as u64 / 100, "{sent}");
+    println!("{} bytes as {wire}: {sent}", file.len());
+}
+
+fn blake3(bytes: &[u8]) -> [u8; 32] {
+    stillwire_core::crypto::blake3::digest(bytes)
 }
 
 #[test]

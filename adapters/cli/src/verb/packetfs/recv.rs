@@ -1,41 +1,58 @@
 //! The end that rebuilds the file.
 
-use super::drive::{Wire, fault};
-use super::{Session, blob};
+use super::blob;
+use super::drive::fault;
+use super::meet::meet;
 use crate::args::packetfs::PacketfsRecv;
 use crate::exit::{Code, Fault};
 use crate::output::Output;
+use crate::run::Run;
 use crate::units;
-use serde_json::json;
+use serde_json::{Value, json};
+use std::fs::File;
 use std::io::{Seek, SeekFrom, Write};
 use std::path::Path;
 use std::time::Instant as Clock;
 use stillwire_core::Instant;
 use stillwire_core::packetfs::object::{Event, Receiver};
-use tempfile::NamedTempFile;
+use tempfile::TempPath;
 
-pub(super) fn run(verb: &PacketfsRecv, out: Output) -> Result<(), Fault> {
+pub(super) async fn run(verb: PacketfsRecv, run: &Run) -> Result<(), Fault> {
     if verb.file.exists() && !verb.force {
         return Err(exists(&verb.file));
     }
-    let cannot = |error| Fault::file(&format!("cannot write {}", verb.file.display()), &error);
     let folder = verb
         .file
         .parent()
         .filter(|folder| !folder.as_os_str().is_empty());
     let folder = folder.unwrap_or_else(|| Path::new("."));
     // Beside its place, and named only when it is whole.
-    let mut part = tempfile::Builder::new()
+    let part = tempfile::Builder::new()
         .prefix(".stillwire-")
         .suffix(".part")
         .tempfile_in(folder)
-        .map_err(cannot)?;
+        .map_err(|error| cannot(&verb.file, &error))?;
+    // The name stays here, and goes however the work ends.
+    let (mut file, part) = part.into_parts();
+    let (path, force, out) = (verb.file.clone(), verb.force, run.out);
+    let report = super::block(run, move || receive(&verb, &mut file, out)).await?;
+    keep(part, &path, force)?;
+    out.event(&report.0, &report.1);
+    Ok(())
+}
+
+fn cannot(path: &Path, error: &std::io::Error) -> Fault {
+    Fault::file(&format!("cannot write {}", path.display()), error)
+}
+
+/// Writes what comes to `file`; gives what there is to tell of it.
+fn receive(verb: &PacketfsRecv, file: &mut File, out: Output) -> Result<(Value, String), Fault> {
+    let cannot = |error| cannot(&verb.file, &error);
     let blob = blob(&verb.end)?;
-    let session = Session::meet(&verb.end, out)?;
-    let (role, config) = (session.role, session.config);
-    let receiver = Receiver::new(role, config, session.psk, session.rng, blob, Instant::ZERO);
-    let mut receiver = receiver.map_err(fault)?;
-    let mut wire = Wire::new(session.socket);
+    let (mut receiver, mut wire) = meet(&verb.end, out, |terms| {
+        let now = Instant::ZERO;
+        Receiver::new(terms.role, terms.config, terms.psk, terms.rng, &blob, now).map_err(fault)
+    })?;
     let started = Clock::now();
     let bar = out.progress(&verb.file.display().to_string(), 0);
     // Objects come one behind another; `next` is where the following one begins.
@@ -52,7 +69,6 @@ pub(super) fn run(verb: &PacketfsRecv, out: Output) -> Result<(), Fault> {
         while error.is_none()
             && let Some(window) = receiver.window().map_err(fault)?
         {
-            let file = part.as_file_mut();
             file.seek(SeekFrom::Start(base + window.offset))
                 .map_err(cannot)?;
             file.write_all(&window.bytes).map_err(cannot)?;
@@ -68,7 +84,6 @@ pub(super) fn run(verb: &PacketfsRecv, out: Output) -> Result<(), Fault> {
     if let Some(error) = error.or(receiver.error().cloned()) {
         return Err(fault(error));
     }
-    keep(part, &verb.file, verb.force)?;
     let json = json!({
         "event": "received", "bytes": next, "wire": wire.received,
         "repaired": receiver.repairs(), "seconds": started.elapsed().as_secs_f64(),
@@ -80,23 +95,19 @@ pub(super) fn run(verb: &PacketfsRecv, out: Output) -> Result<(), Fault> {
         units::seconds(started.elapsed()),
         units::count(receiver.repairs(), "window"),
     );
-    out.event(&json, &human);
-    Ok(())
+    Ok((json, human))
 }
 
-fn keep(part: NamedTempFile, path: &Path, force: bool) -> Result<(), Fault> {
+fn keep(part: TempPath, path: &Path, force: bool) -> Result<(), Fault> {
     let kept = if force {
         part.persist(path)
     } else {
         part.persist_noclobber(path)
     };
     match kept {
-        Ok(_) => Ok(()),
+        Ok(()) => Ok(()),
         Err(error) if error.error.kind() == std::io::ErrorKind::AlreadyExists => Err(exists(path)),
-        Err(error) => {
-            let action = format!("cannot write {}", path.display());
-            Err(Fault::file(&action, &error.error))
-        }
+        Err(error) => Err(cannot(path, &error.error)),
     }
 }
 

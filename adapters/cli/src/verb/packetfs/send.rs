@@ -1,8 +1,9 @@
 //! The end that has the file.
 
-use super::drive::{Wire, fault};
+use super::drive::fault;
 use super::file::FileBlob;
-use super::{OBJECT, Session, blob};
+use super::meet::meet;
+use super::{OBJECT, blob};
 use crate::args::packetfs::PacketfsSend;
 use crate::exit::{Code, Fault};
 use crate::output::Output;
@@ -10,9 +11,9 @@ use crate::units;
 use serde_json::json;
 use std::time::Instant as Clock;
 use stillwire_core::Instant;
-use stillwire_core::packetfs::Blob;
 use stillwire_core::packetfs::encoder::{Encoder, Index};
 use stillwire_core::packetfs::object::{Event, Sender};
+use stillwire_core::packetfs::{Blob, Config};
 
 pub(super) fn run(verb: &PacketfsSend, out: Output) -> Result<(), Fault> {
     let file = FileBlob::open(&verb.file)?;
@@ -20,11 +21,11 @@ pub(super) fn run(verb: &PacketfsSend, out: Output) -> Result<(), Fault> {
     let memory = usize::try_from(verb.index_memory).unwrap_or(usize::MAX);
     let unread = |what: &str| Fault::new(Code::Local, format!("cannot read {what}"));
     let index = Index::build(&blob, memory).map_err(|_| unread("the blob"))?;
-    let session = Session::meet(&verb.end, out)?;
-    let (limit, now) = (session.config.blueprint, Instant::ZERO);
-    let sender = Sender::new(session.role, session.config, session.psk, session.rng, now);
-    let mut sender = sender.map_err(fault)?;
-    let mut wire = Wire::new(session.socket);
+    let (mut sender, mut wire) = meet(&verb.end, out, |terms| {
+        let now = Instant::ZERO;
+        Sender::new(terms.role, terms.config, terms.psk, terms.rng, now).map_err(fault)
+    })?;
+    let limit = Config::default().blueprint;
     let started = Clock::now();
     let bar = out.progress(&verb.file.display().to_string(), file.size());
     let (mut at, mut referenced) = (0, 0);
