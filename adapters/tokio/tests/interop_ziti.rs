@@ -75,17 +75,70 @@ async fn open(child: &mut Child, role: Role, config: Config) -> SecureStream<Con
     opened.await.unwrap()
 }
 
+/// What the peer saw.
+#[derive(Debug, PartialEq, Eq)]
+struct Verdict {
+    /// With the final one.
+    messages: u64,
+    bytes: usize,
+    /// How often we asked for a new key, and how often it did; only libsodium counts.
+    rekeys: Option<[u64; 2]>,
+}
+
+impl Verdict {
+    /// Reads `final after 3 messages and 8 bytes[, 2 rekeys there, 1 back]`.
+    fn parse(text: &str) -> Option<Self> {
+        let line = text.lines().last()?;
+        let rest = line.strip_prefix("final after ")?;
+        let (messages, rest) = rest.split_once(" messages and ")?;
+        let (bytes, rest) = rest.split_once(" bytes")?;
+        let rekeys = match rest {
+            "" => None,
+            counted => {
+                let counted = counted.strip_prefix(", ")?.strip_suffix(" back")?;
+                let (there, back) = counted.split_once(" rekeys there, ")?;
+                Some([there.parse().ok()?, back.parse().ok()?])
+            }
+        };
+        Some(Self {
+            messages: messages.parse().ok()?,
+            bytes: bytes.parse().ok()?,
+            rekeys,
+        })
+    }
+
+    /// Keys changed as often as was asked for, each way, where the peer follows.
+    fn check_rekeys(&self, peer: Peer, ours: Rekeying, every: u32) {
+        // The final message bears a tag of its own.
+        let before = self.messages - 1;
+        let there = match ours {
+            Rekeying::EveryMessage => before,
+            Rekeying::Never | Rekeying::AtWrap => 0,
+        };
+        let back = match every {
+            0 => 0,
+            every => before.div_ceil(every.into()),
+        };
+        let expected = match peer {
+            Peer::Go => None,
+            Peer::Libsodium => Some([there, back]),
+        };
+        assert_eq!(self.rekeys, expected, "{self:?}");
+    }
+}
+
 /// The peer ended well, and says what it saw last.
-async fn verdict(child: Child) -> String {
+async fn verdict(child: Child) -> Verdict {
     let output = timeout(LONG, child.wait_with_output()).await.unwrap();
     let output = output.unwrap();
     let text = String::from_utf8_lossy(&output.stderr).into_owned();
     assert!(output.status.success(), "{text}");
-    text
+    Verdict::parse(&text).unwrap_or_else(|| panic!("{text}"))
 }
 
 /// Moves a lot of bytes there and back.
 async fn much(peer: Peer, role: Role, config: Config, rekey: u32) {
+    let rekeying = config.rekeying;
     let Some(mut child) = peer.start(role, rekey) else {
         return;
     };
@@ -119,12 +172,16 @@ async fn much(peer: Peer, role: Role, config: Config, rekey: u32) {
         .unwrap();
     assert_eq!(received, MUCH);
     write.closed().await.unwrap();
-    let text = verdict(child).await;
-    assert!(text.contains(&format!(" and {MUCH} bytes")), "{text}");
+    let verdict = verdict(child).await;
+    assert_eq!(verdict.bytes, MUCH);
+    // What is written is cut into messages of 64 KiB at the most.
+    assert!(verdict.messages > MUCH as u64 >> 16, "{verdict:?}");
+    verdict.check_rekeys(peer, rekeying, rekey);
 }
 
 /// Every length that pads in another way, each as a message of its own.
 async fn lengths(peer: Peer, role: Role, config: Config, rekey: u32) {
+    let rekeying = config.rekeying;
     let Some(mut child) = peer.start(role, rekey) else {
         return;
     };
@@ -145,10 +202,10 @@ async fn lengths(peer: Peer, role: Role, config: Config, rekey: u32) {
     sender.close_write().await.unwrap();
     assert_eq!(receiver.receive().await.unwrap(), None);
     sender.closed().await.unwrap();
-    let text = verdict(child).await;
+    let verdict = verdict(child).await;
     // And the final message, which has no bytes.
-    let messages = format!("final after {} messages", sizes().count() + 1);
-    assert!(text.contains(&messages), "{text}");
+    assert_eq!(verdict.messages, sizes().count() as u64 + 1);
+    verdict.check_rekeys(peer, rekeying, rekey);
 }
 
 fn go() -> Config {
@@ -188,14 +245,21 @@ async fn libsodium_echoes_100_mb_as_listener_with_a_key_for_every_message() {
 }
 
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]
-async fn libsodium_echoes_100_mb_as_dialer() {
-    much(Peer::Libsodium, Role::Listener, Config::default(), 0).await;
+async fn libsodium_echoes_100_mb_as_dialer_and_changes_keys_both_ways() {
+    much(Peer::Libsodium, Role::Listener, libsodium(), 3).await;
 }
 
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]
 async fn libsodium_takes_every_length_in_both_roles_and_changes_keys() {
     for role in [Role::Dialer, Role::Listener] {
         lengths(Peer::Libsodium, role, libsodium(), 7).await;
+    }
+}
+
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+async fn libsodium_takes_every_length_in_both_roles_under_one_key() {
+    for role in [Role::Dialer, Role::Listener] {
+        lengths(Peer::Libsodium, role, Config::default(), 0).await;
     }
 }
 

@@ -4,8 +4,8 @@
 
 Speaks on standard input and output: a fresh public key, the framed header, then framed messages,
 each of which it sends back until the final one. With REKEY, every so many messages bear the tag
-REKEY, and libsodium changes the key. The last line on standard error tells what came. The exit
-code is 0 when the stream ended with the final message.
+REKEY, and libsodium changes the key. The last line on standard error tells what came, and how often
+each side asked for a new key. The exit code is 0 when the stream ended with the final message.
 
     peer.py speed
 
@@ -54,15 +54,18 @@ def echo(role, every):
     sending, receiving = new_state(), new_state()
     write(init_push(sending, tx))
     init_pull(receiving, read(), rx)
-    messages = size = rekeys = 0
+    messages = size = asked = asking = 0
     tag = MESSAGE
     while tag != FINAL:
         plain, tag = pull(receiving, read())
-        rekeys += tag == REKEY
+        asked += tag == REKEY
         answer = REKEY if every and messages % every == 0 else MESSAGE
-        write(push(sending, plain, tag=FINAL if tag == FINAL else answer))
+        answer = FINAL if tag == FINAL else answer
+        asking += answer == REKEY
+        write(push(sending, plain, tag=answer))
         messages, size = messages + 1, size + len(plain)
-    print(f"final after {messages} messages and {size} bytes, {rekeys} rekeys", file=sys.stderr)
+    print(f"final after {messages} messages and {size} bytes, {asked} rekeys there, {asking} back",
+          file=sys.stderr)
 
 
 def speed(turns=15, messages=600):
