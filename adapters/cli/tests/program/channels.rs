@@ -239,10 +239,13 @@ fn files_over_packetfs_have_the_deadline_of_the_command_line() {
     let none = ["--connect", &at, "--handshake-timeout", "0"];
     transfer("send", "file", &none).finish().expect(2);
     let timeout = ["--listen", "127.0.0.1:0", "--handshake-timeout", "1"];
-    let receiver = transfer("recv", "new", &timeout);
-    let silent = TcpStream::connect(listening(&receiver)).unwrap();
-    receiver.finish().expect(4);
-    drop(silent);
+    // Whoever is silent is turned away, and another waited for.
+    let mut receiver = transfer("recv", "new", &timeout);
+    let mut silent = TcpStream::connect(listening(&receiver)).unwrap();
+    receiver.wait_to_hear("did not answer in time");
+    assert_eq!(silent.read(&mut [0; 100]).unwrap(), 0);
+    assert!(receiver.is_running());
+    stop(receiver);
     assert!(!folder.path().join("new").exists());
 }
 
