@@ -61,6 +61,32 @@ fn each_commonware_profile_speaks_with_itself_and_no_other() {
     assert!(other.expect(2).stderr.contains("v0, v1, a, b"));
 }
 
+#[test]
+fn commonware_applications_of_other_names_do_not_meet() {
+    let (sides, data) = (Sides::new("commonware"), noise(1_000));
+    let answered = |listener: &[&str], dialer: &[&str]| {
+        let (listener, address) = echo(&sides, "commonware", listener);
+        let done = dial(&sides, "commonware", &address, dialer, &data);
+        stop(listener);
+        done
+    };
+    let ours = ["--namespace", "ours"];
+    assert!(answered(&ours, &ours).expect(0).stdout == data);
+    assert_refused(&answered(&ours, &["--namespace", "theirs"]), "another name");
+    assert_refused(&answered(&ours, &[]), "no name against ours");
+    // The default has a name too.
+    let named = ["--namespace", "stillwire"];
+    assert!(answered(&[], &named).expect(0).stdout == data);
+    // Era b does not bind it.
+    let era_b = ["--profile", "b", "--namespace", "ours"];
+    assert!(answered(&era_b, &["--profile", "b"]).expect(0).stdout == data);
+    for protocol in ["ziti", "packetfs"] {
+        let dial = stillwire([protocol, "dial", "127.0.0.1:9", "--namespace", "ours"]);
+        let done = run(dial, Input::Nothing).expect(2);
+        assert!(done.stderr.contains("--namespace"), "{}", done.stderr);
+    }
+}
+
 /// What somebody who answers nothing is sent first, so many bytes of it.
 fn first_bytes(sides: &Sides, protocol: &str, options: &[&str], length: usize) -> Vec<u8> {
     let recorder = TcpListener::bind("127.0.0.1:0").unwrap();
