@@ -282,7 +282,8 @@ impl From<&Failure> for Fault {
                 (Code::Peer, None)
             }
         };
-        let asks = failure.detail.contains('?') || failure.detail.contains("check ");
+        let asked = ["?", "check ", "free some "];
+        let asks = asked.iter().any(|asked| failure.detail.contains(asked));
         let fault = Self::new(code, failure.detail.clone()).maybe_try(hint.filter(|_| !asks));
         Self {
             kind: Some(failure.kind),
@@ -373,6 +374,9 @@ mod tests {
         let line = |detail: &str| Fault::from(&Failure::new(FailureKind::NotFound, detail)).line();
         assert_eq!(line("no file; check the path"), "no file; check the path");
         assert!(line("no file").ends_with("get a new ticket"));
+        let full = |detail: &str| Fault::from(&Failure::new(FailureKind::Full, detail)).line();
+        assert_eq!(full("full; free some space"), "full; free some space");
+        assert_eq!(full("full"), "full; free some room");
     }
 
     #[test]

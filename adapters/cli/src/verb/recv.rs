@@ -6,6 +6,7 @@ use crate::relay::farewell;
 use crate::run::Run;
 use crate::transfer::{self, Directory};
 use crate::verb::send::{Bars, summary, tell};
+use std::cell::RefCell;
 use std::time::Instant;
 use stillwire_tokio::Listener;
 
@@ -34,20 +35,21 @@ async fn receive(directory: &Directory, listener: &mut Listener, run: &Run) -> R
     let started = Instant::now();
     let (mut read, mut write) = connection.split();
     let (mut files, mut bytes) = (0, 0);
-    let mut bars = Bars::default();
+    let bars = RefCell::new(Bars::default());
     let receiving = transfer::receive(
         directory,
         &mut read,
         &mut write,
-        |name, done, of| bars.show(run, name, done, of),
+        |name, done, of| bars.borrow_mut().show(run, name, done, of),
         |file| {
             files += 1;
             bytes += file.bytes;
+            bars.borrow_mut().end();
             tell(run, file);
         },
     );
     let result = run.interrupt.or(receiving).await;
-    bars.end();
+    bars.into_inner().end();
     let time = started.elapsed();
     let result = match result {
         // The sender needs no more than the verdict; a long goodbye is no failure of ours.

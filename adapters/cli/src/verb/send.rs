@@ -109,9 +109,10 @@ impl Bars {
         }
     }
 
+    /// Makes room for what is said next, which shall not share its line.
     pub(super) fn end(&mut self) {
         if let Some((_, bar)) = self.0.take() {
-            bar.abandon();
+            bar.finish_and_clear();
         }
     }
 }

@@ -17,6 +17,7 @@ fn a_waiting_listener_ends_with_130() {
         listener.signal(signal);
         let done = listener.finish().expect(130);
         assert_eq!(done.last_line(), "stillwire: interrupted");
+        assert!(place.names("store/sessions").is_empty());
     }
 }
 
@@ -46,6 +47,7 @@ fn an_interrupted_stream_ends_gracefully_at_the_peer() {
     let listened = listener.finish().expect(0);
     assert_eq!(listened.stdout, b"so far");
     dialer.finish().expect(130);
+    assert!(place.names("store/sessions").is_empty());
     drop(stdin);
 }
 
@@ -98,6 +100,36 @@ fn an_interrupted_packetfs_receiver_leaves_nothing_behind() {
             std::fs::remove_file(&file).unwrap();
         }
         assert_eq!(names(room.path()), ["blob"]);
+    }
+}
+
+#[test]
+fn an_interrupted_listener_ends_gracefully_and_leaves_no_session() {
+    for (verb, serving) in [
+        ("listen", &[][..]),
+        ("listen", &["--echo"]),
+        ("recv", &["in"]),
+    ] {
+        let place = Place::directory();
+        let mut command = place.listening(verb, serving);
+        command.current_dir(place.dir.path());
+        let listener = start(command, Input::Nothing);
+        let mut dialer = start(place.dialing("dial", &["-v"]), Input::Open);
+        let mut stdin = dialer.stdin();
+        // The beginning of a stream of files, and as good as any other bytes.
+        stdin.write_all(b"swfiles\x01").unwrap();
+        dialer.wait_to_hear("connected");
+        wait_for(|| place.names("store/sessions").len() == 1);
+        // It has taken in what there was.
+        let session = place.names("store/sessions").remove(0);
+        let way = format!("store/sessions/{session}/req/0");
+        wait_for(|| place.names(&way).is_empty());
+        listener.signal(Signal::INT);
+        drop(stdin);
+        listener.finish().expect(130);
+        drop(dialer);
+        let left = place.names("store/sessions");
+        assert!(left.is_empty(), "{verb} {serving:?}: {left:?}");
     }
 }
 

@@ -10,6 +10,8 @@ mod examine;
 mod files;
 mod files_with_go;
 mod forwarding;
+#[cfg(target_os = "linux")]
+mod full;
 mod harm;
 mod hostile;
 mod interrupts;
@@ -19,7 +21,11 @@ mod printed;
 mod rotation;
 mod service;
 mod services;
+mod settings;
 mod snapshots;
 mod ssh;
 mod streams;
 mod support;
+#[cfg(target_os = "linux")]
+mod terminal;
+mod unreachable;

@@ -24,7 +24,14 @@ pub(crate) fn stillwire<S: AsRef<OsStr>>(arguments: impl IntoIterator<Item = S>)
     let mut command = Command::new(env!("CARGO_BIN_EXE_stillwire"));
     for (name, _) in std::env::vars_os() {
         let name = name.to_string_lossy().into_owned();
-        let heard = ["AZURE_", "STILLWIRE_", "COLUMNS", "LINES", "NO_COLOR"];
+        let heard = [
+            "AZURE_",
+            "STILLWIRE_",
+            "COLUMNS",
+            "LINES",
+            "NO_COLOR",
+            "CLICOLOR",
+        ];
         if heard.iter().any(|prefix| name.starts_with(prefix)) {
             command.env_remove(name);
         }
