@@ -404,6 +404,52 @@ fn a_bad_datagram_is_dropped_and_counted_and_ends_nothing() {
 }
 
 #[test]
+fn a_forged_preface_ends_nothing_whoever_it_seems_to_come_from() {
+    const PREFACE: &[u8] = b"PFSO\x01\x01\x01\0";
+    for (name, open) in ADAPTERS {
+        let ((one, first), (two, second)) = (socket(), socket());
+        // Sound ones of a stranger, before anybody else is there...
+        let stranger = UdpSocket::bind("127.0.0.1:0").unwrap();
+        stranger.set_read_timeout(Some(PATIENCE)).unwrap();
+        for salt in 0..3 {
+            let forged = [PREFACE, &[salt; 32], &[9; 32]].concat();
+            stranger.send_to(&forged, second).unwrap();
+        }
+        // ...and with another salt in front of each genuine one, from the same address.
+        let line = Line::new([first, second], |from, datagram, _| {
+            let Some(datagram) = datagram else {
+                return Vec::new();
+            };
+            let mut passed = vec![(1 - from, datagram.to_vec())];
+            if datagram.starts_with(PREFACE) {
+                let mut forged = datagram.to_vec();
+                forged[8] ^= 1;
+                passed.insert(0, (1 - from, forged));
+            }
+            passed
+        });
+        let [dialer, listener] = both(open, [one, two], &line);
+        dialer.send(b"there").unwrap();
+        assert_eq!(
+            listener.receive().unwrap().unwrap(),
+            &b"there"[..],
+            "{name}"
+        );
+        listener.send(b"back").unwrap();
+        assert_eq!(dialer.receive().unwrap().unwrap(), &b"back"[..], "{name}");
+        // The stranger was answered, for it might have been the peer, and is nobody now.
+        let mut answer = [0; 200];
+        let (length, from) = stranger.recv_from(&mut answer).unwrap();
+        assert_eq!((length, from), (72, second), "{name}");
+        let forged = [PREFACE, &[7; 32], &[9; 32]].concat();
+        stranger.send_to(&forged, second).unwrap();
+        dialer.send(b"still there").unwrap();
+        assert_eq!(listener.receive().unwrap().unwrap(), &b"still there"[..]);
+        assert!(listener.strangers() > 0, "{name}");
+    }
+}
+
+#[test]
 fn nobody_there_ends_with_the_configured_deadline_and_another_key_too() {
     fn machine(role: Role, key: u8, now: Instant) -> Datagrams {
         let config = Config {
