@@ -1,35 +1,18 @@
 //! A real store full of what dead dialers and others have left.
 
 use crate::Emulator;
-use crate::go::{ACCOUNT, KEY, config, echo, exchange};
+use crate::carrier::{carrier, carrier_at, request};
+use crate::go::{config, echo, exchange};
 use bytes::Bytes;
 use futures_util::StreamExt;
-use std::sync::Arc;
 use std::time::Duration;
-use stillwire_azure::blob::{BlobStore, Limits};
-use stillwire_azure::{Credential, Names};
+use stillwire_azure::Names;
 use stillwire_core::aznet::ConnectionId;
-use stillwire_core::store::{FailureKind, Operation, Reply, Request, RequestId};
-use stillwire_futures::{Azure, Perform};
-use stillwire_tokio::{Config, TokioRuntime, http_client};
+use stillwire_core::store::{FailureKind, Operation, Reply};
+use stillwire_futures::Perform;
+use stillwire_tokio::{Config, http_client};
 
-fn carrier(emulator: &Emulator) -> Arc<Azure> {
-    let endpoint = emulator.endpoint.parse().unwrap();
-    let credential = Credential::shared_key(ACCOUNT, KEY).unwrap();
-    let names = Names::new(emulator.handshake(), emulator.token()).unwrap();
-    let store = BlobStore::listener(&endpoint, credential, names, Limits::default()).unwrap();
-    let runtime = Arc::new(TokioRuntime::new(tokio::runtime::Handle::current()));
-    Arc::new(Azure::new(Arc::new(store), http_client().unwrap(), runtime).unwrap())
-}
-
-fn request(operation: Operation) -> Request {
-    Request {
-        id: RequestId(1),
-        operation,
-        may_have_landed: false,
-        timeout: Duration::from_secs(60),
-    }
-}
+const JUNK: u32 = 1_000;
 
 fn id(n: u32) -> ConnectionId {
     let mut random = [0x5a; 16];
@@ -38,20 +21,18 @@ fn id(n: u32) -> ConnectionId {
     ConnectionId::from_random(random)
 }
 
-#[tokio::test(flavor = "multi_thread")]
-async fn a_thousand_junk_handshakes_keep_no_honest_dialer_out() {
-    let Some(emulator) = Emulator::open("junk") else {
-        return;
-    };
+/// A thousand are at the meeting place before anybody listens, of which so many are well-formed, from
+/// dialers that are no more: they make sessions. The dialers here are honest, and wait as long as
+/// dialers do.
+async fn honest_dialers_in_a_crowd(emulator: Emulator, dead: u32, half_open: usize) {
     let store = emulator.store(&emulator.options());
     store.prepare(config()).await.unwrap();
     let carrier = carrier(&emulator);
-    // One in ten is well-formed, from a dialer that is no more: it makes a session.
-    let knocks = (0..1_000_u32).map(|n| {
+    let knocks = (0..JUNK).map(|n| {
         let id = id(n);
         let mut message = vec![9; 32];
         message[..4].copy_from_slice(&n.to_be_bytes());
-        if n % 10 == 0 {
+        if n % (JUNK / dead) == 0 {
             message.extend_from_slice(id.to_string().as_bytes());
         }
         let message = Bytes::from(message);
@@ -65,11 +46,12 @@ async fn a_thousand_junk_handshakes_keep_no_honest_dialer_out() {
         .buffer_unordered(16)
         .collect::<Vec<_>>()
         .await;
-    let patient = Config {
-        connect_timeout: Duration::from_secs(120),
+    let usual = Config {
+        connect_timeout: Config::default().connect_timeout,
+        half_open,
         ..config()
     };
-    let mut listener = emulator.listen(&emulator.options(), patient.clone()).await;
+    let mut listener = emulator.listen(&emulator.options(), usual.clone()).await;
     let url = listener.ticket().to_string();
     let monitor = listener.monitor();
     let serving = tokio::spawn(async move {
@@ -79,12 +61,45 @@ async fn a_thousand_junk_handshakes_keep_no_honest_dialer_out() {
         listener
     });
     for seed in 1..=3 {
-        let connection = emulator.dial(&url, patient.clone()).await;
+        let connection = emulator.dial(&url, usual.clone()).await;
         exchange(connection, seed, 50_000).await;
     }
     assert!(monitor.stats().accepted >= 3);
-    assert!(monitor.half_open() <= config().half_open);
+    assert!(monitor.half_open() <= half_open);
     serving.abort();
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn a_thousand_junk_handshakes_keep_no_honest_dialer_out() {
+    let Some(emulator) = Emulator::open("junk") else {
+        return;
+    };
+    honest_dialers_in_a_crowd(emulator, 100, config().half_open).await;
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn a_thousand_junk_messages_in_a_queue_keep_no_honest_dialer_out() {
+    let Some(emulator) = Emulator::open_on("azqueue", "junk_messages") else {
+        return;
+    };
+    // A dialer sees the oldest 32 tokens of a queue, and dead dialers never take theirs.
+    honest_dialers_in_a_crowd(emulator, 20, config().half_open).await;
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn trap_10_more_dead_dialers_than_tokens_are_seen_give_way_where_few_may_be_half_open() {
+    let Some(emulator) = Emulator::open_on("azqueue", "dead_dialers") else {
+        return;
+    };
+    honest_dialers_in_a_crowd(emulator, 50, 24).await;
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn a_thousand_junk_rows_in_a_table_keep_no_honest_dialer_out() {
+    let Some(emulator) = Emulator::open_on("aztable", "junk_rows") else {
+        return;
+    };
+    honest_dialers_in_a_crowd(emulator, 100, config().half_open).await;
 }
 
 #[tokio::test(flavor = "multi_thread")]
@@ -99,15 +114,11 @@ async fn only_what_bears_our_mark_is_found_and_swept() {
     carrier.perform(request(create)).await.unwrap();
     // Somebody else's container, with the name of a session.
     let names = Names::new(foreign.to_string(), emulator.token()).unwrap();
-    let endpoint = emulator.endpoint.parse().unwrap();
-    let credential = Credential::shared_key(ACCOUNT, KEY).unwrap();
-    let other = BlobStore::listener(&endpoint, credential, names, Limits::default()).unwrap();
-    let runtime = Arc::new(TokioRuntime::new(tokio::runtime::Handle::current()));
-    let other = Azure::new(Arc::new(other), http_client().unwrap(), runtime).unwrap();
+    let other = carrier_at(&emulator, names, http_client().unwrap());
     other.perform(request(Operation::Prepare)).await.unwrap();
 
     // Another process: it remembers nothing of what was made.
-    let carrier = self::carrier(&emulator);
+    let carrier = crate::carrier::carrier(&emulator);
     let mut found = Vec::new();
     let mut after = None;
     loop {

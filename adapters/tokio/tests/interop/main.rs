@@ -3,6 +3,8 @@
 //! `cargo xtask test` sets the two variables these tests need; without them each says that it was
 //! skipped.
 
+mod batch;
+mod carrier;
 mod crowd;
 mod go;
 mod hostile;

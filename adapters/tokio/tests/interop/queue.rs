@@ -1,9 +1,9 @@
 //! The same over queues.
 
 use crate::Emulator;
+use crate::carrier::ticket_of;
 use crate::go::{config, echo, exchange, number, pattern};
 use crate::hostile::signed;
-use stillwire_core::aznet::wire::url::ConnectionUrl;
 use tokio::io::{AsyncReadExt, AsyncWriteExt};
 
 const SIZES: [usize; 5] = [0, 1, 1_000, 100_000, 5_000_000];
@@ -85,11 +85,6 @@ async fn a_half_close_leaves_the_other_direction_open() {
     assert_eq!(number(&done, "received"), Some(300_000), "{done}");
     connection.closed().await.unwrap();
     listener.stop().await.unwrap();
-}
-
-/// The ticket's two SAS.
-fn ticket_of(emulator: &Emulator, url: &str) -> ConnectionUrl {
-    ConnectionUrl::parse_named(url, &emulator.handshake(), &emulator.token()).unwrap()
 }
 
 async fn status(method: &str, url: String, body: &str) -> u16 {

@@ -16,7 +16,7 @@ fn open(test: &str) -> Option<Emulator> {
 }
 
 /// Sends a request: under the SAS, or signed with the account's key. Status and body.
-async fn send(
+pub(crate) async fn send(
     emulator: &Emulator,
     method: &str,
     path: &str,
@@ -57,7 +57,7 @@ async fn send(
     (response.status().as_u16(), response.text().await.unwrap())
 }
 
-fn session_tables(id: ConnectionId) -> [String; 2] {
+pub(crate) fn session_tables(id: ConnectionId) -> [String; 2] {
     let id = id.to_string().replace('-', "");
     [format!("req{id}"), format!("res{id}")]
 }
