@@ -12,9 +12,11 @@ use futures_util::StreamExt;
 use std::sync::atomic::{AtomicU64, Ordering};
 use std::sync::{Arc, Mutex};
 use std::time::Duration;
-use stillwire_azure::blob::{BlobStore, Limits};
+use stillwire_azure::blob::{self, BlobStore};
+use stillwire_azure::queue::{self, QueueStore};
 use stillwire_azure::shared_key::authorization;
-use stillwire_azure::{AccountKey, Credential, Names, Service};
+use stillwire_azure::table::{self, TableStore};
+use stillwire_azure::{AccountKey, AzureStore, Credential, Names, Service};
 use stillwire_core::aznet::ConnectionId;
 use stillwire_core::store::{FailureKind, Operation, Reply, Request, RequestId, Role};
 use stillwire_futures::{Azure, Carrier, Options, Perform, Platform, Store};
@@ -25,19 +27,29 @@ const ACCOUNT: &str = "acc";
 const OLD: &str = "b2xkIGtleQ==";
 const NEW: &str = "bmV3IGtleQ==";
 
-/// A blob service in a few lines: it lets in whoever signs with its present key, and says yes.
+const SERVICES: [Service; 3] = [Service::Blob, Service::Queue, Service::Table];
+
+/// How tables refuse a credential, whatever was asked for, and with no header that says so.
+const REFUSED_BY_TABLES: &str = "<?xml version=\"1.0\" encoding=\"utf-8\" standalone=\"yes\"?>\
+     <m:error xmlns:m=\"http://schemas.microsoft.com/ado/2007/08/dataservices/metadata\">\
+     <m:code>AuthenticationFailed</m:code><m:message xml:lang=\"en-US\">Server failed to \
+     authenticate the request.</m:message></m:error>";
+
+/// A service in a few lines: it lets in whoever signs with its present key, and says yes.
 #[derive(Debug)]
 struct Account {
+    service: Service,
     key: Mutex<&'static str>,
     listed: AtomicU64,
     refused: AtomicU64,
-    /// What each request says it is about, with its path.
+    /// Path and body of each request, with what it says it is about.
     about: Mutex<Vec<(String, Option<String>)>>,
 }
 
 impl Account {
-    fn new() -> Arc<Self> {
+    fn new(service: Service) -> Arc<Self> {
         Arc::new(Self {
+            service,
             key: Mutex::new(OLD),
             listed: AtomicU64::new(0),
             refused: AtomicU64::new(0),
@@ -55,41 +67,57 @@ impl Account {
                 signed.insert(name.clone(), value.clone());
             }
         }
-        let length = match request.body() {
-            Body::Bytes(bytes) => bytes.len() as u64,
-            Body::SeekableStream(_) => 0,
+        let Body::Bytes(body) = request.body() else {
+            panic!("bodies are bytes");
         };
         let key = AccountKey::parse(*self.key.lock().unwrap()).unwrap();
         let expected = authorization(
-            Service::Blob,
+            self.service,
             ACCOUNT,
             &key,
             request.method(),
             request.url(),
             &signed,
-            length,
+            body.len() as u64,
         );
         let about = HeaderName::from_static("x-ms-client-request-id");
         let about = request
             .headers()
             .get_optional_str(&about)
             .map(str::to_owned);
-        let path = request.url().path().to_owned();
-        self.about.lock().unwrap().push((path, about));
+        let path = request.url().path();
+        let what = format!("{path} {}", String::from_utf8_lossy(body));
+        self.about.lock().unwrap().push((what, about));
         if shown != Some(expected) {
             self.refused.fetch_add(1, Ordering::SeqCst);
             let code = ("x-ms-error-code", "AuthenticationFailed");
-            return (403, vec![code], String::new());
+            return match self.service {
+                Service::Table => (403, Vec::new(), REFUSED_BY_TABLES.to_owned()),
+                _ => (403, vec![code], String::new()),
+            };
         }
-        let url = request.url().to_string();
-        if url.contains("comp=list") {
+        let reads = request.method() == azure_core::http::Method::Get;
+        let (lists, none) = match self.service {
+            Service::Blob => (
+                request
+                    .url()
+                    .query()
+                    .is_some_and(|q| q.contains("comp=list")),
+                "<EnumerationResults><Blobs/><NextMarker/></EnumerationResults>",
+            ),
+            Service::Queue => (reads && path.ends_with("/messages"), "<QueueMessagesList/>"),
+            Service::Table => (reads, "{\"value\":[]}"),
+        };
+        if lists {
             self.listed.fetch_add(1, Ordering::SeqCst);
-            let none = "<EnumerationResults><Blobs/><NextMarker/></EnumerationResults>";
             return (200, Vec::new(), none.to_owned());
         }
         let status = match request.method() {
             azure_core::http::Method::Get => 200,
-            azure_core::http::Method::Delete => 202,
+            azure_core::http::Method::Delete if self.service == Service::Blob => 202,
+            azure_core::http::Method::Delete => 204,
+            // It knows no transactions.
+            _ if path.ends_with("/$batch") => 501,
             _ => 201,
         };
         (status, Vec::new(), String::new())
@@ -125,7 +153,7 @@ fn platform(account: &Arc<Account>) -> Platform {
 }
 
 /// A store whose key is looked up where `key` is.
-fn store(key: &Arc<Mutex<&'static str>>) -> Store {
+fn store(service: Service, key: &Arc<Mutex<&'static str>>) -> Store {
     let key = key.clone();
     let options = Options {
         environment: Arc::new(move |name| match name {
@@ -135,20 +163,26 @@ fn store(key: &Arc<Mutex<&'static str>>) -> Store {
         }),
         ..Options::default()
     };
-    Store::from_address("azblob+http://127.0.0.1:1/acc", &options).unwrap()
+    Store::from_address(&format!("az{service}+http://127.0.0.1:1/acc"), &options).unwrap()
 }
 
 #[tokio::test(start_paused = true)]
 async fn a_rotated_key_needs_no_restart() {
-    let account = Account::new();
+    for service in SERVICES {
+        the_key_is_rotated(service).await;
+    }
+}
+
+async fn the_key_is_rotated(service: Service) {
+    let account = Account::new(service);
     let held = Arc::new(Mutex::new(OLD));
-    let store = store(&held);
+    let store = store(service, &held);
     let platform = platform(&account);
     let listening = store.listen(&platform, Config::default());
     let (mut listener, old_ticket) = listening.await.unwrap();
     tokio::time::sleep(Duration::from_secs(5)).await;
     let before = account.listed.load(Ordering::SeqCst);
-    assert!(before >= 4, "{before}");
+    assert!(before >= 4, "{service}: {before}");
 
     // First the service's key changes, and some time later the place it is looked up in.
     *account.key.lock().unwrap() = NEW;
@@ -158,7 +192,7 @@ async fn a_rotated_key_needs_no_restart() {
     *held.lock().unwrap() = NEW;
     tokio::time::sleep(Duration::from_secs(20)).await;
     let after = account.listed.load(Ordering::SeqCst);
-    assert!(after > before + 5, "{before}, then {after}");
+    assert!(after > before + 5, "{service}: {before}, then {after}");
     let refused = account.refused.load(Ordering::SeqCst);
     tokio::time::sleep(Duration::from_secs(20)).await;
     assert_eq!(account.refused.load(Ordering::SeqCst), refused);
@@ -173,75 +207,122 @@ async fn a_rotated_key_needs_no_restart() {
 
 #[tokio::test(start_paused = true)]
 async fn a_key_that_stays_refused_ends_the_listener_in_the_end() {
-    let account = Account::new();
-    let held = Arc::new(Mutex::new(OLD));
-    let (store, platform) = (store(&held), platform(&account));
-    let listening = store.listen(&platform, Config::default());
-    let (mut listener, _) = listening.await.unwrap();
-    *account.key.lock().unwrap() = NEW;
-    let error = listener.accept().await.unwrap_err();
-    let Error::Store(failure) = error else {
-        panic!("{error}");
+    for service in SERVICES {
+        let account = Account::new(service);
+        let held = Arc::new(Mutex::new(OLD));
+        let (store, platform) = (store(service, &held), platform(&account));
+        let listening = store.listen(&platform, Config::default());
+        let (mut listener, _) = listening.await.unwrap();
+        *account.key.lock().unwrap() = NEW;
+        let error = listener.accept().await.unwrap_err();
+        let Error::Store(failure) = error else {
+            panic!("{error}");
+        };
+        assert_eq!(failure.kind, FailureKind::Denied, "{service}");
+        let told = failure.detail;
+        for words in [
+            "the key is not that of account",
+            "(HTTP 403 AuthenticationFailed)",
+        ] {
+            assert!(told.contains(words), "{service}: {told}");
+        }
+    }
+}
+
+/// A listener's store, at the end of a client of ours.
+fn carrier(account: &Arc<Account>) -> Azure {
+    let at = "http://127.0.0.1:1/acc".parse().unwrap();
+    let (key, names) = (
+        Credential::shared_key(ACCOUNT, OLD).unwrap(),
+        Names::default(),
+    );
+    let store: Arc<dyn AzureStore> = match account.service {
+        Service::Blob => {
+            Arc::new(BlobStore::listener(&at, key, names, blob::Limits::default()).unwrap())
+        }
+        Service::Queue => {
+            Arc::new(QueueStore::listener(&at, key, names, queue::Limits::default()).unwrap())
+        }
+        Service::Table => {
+            Arc::new(TableStore::listener(&at, key, names, table::Limits::default()).unwrap())
+        }
     };
-    assert_eq!(failure.kind, FailureKind::Denied);
-    assert!(failure.detail.contains("the key is not that of account"));
+    let client = Arc::new(Client(account.clone()));
+    let runtime = Arc::new(TokioRuntime::new(tokio::runtime::Handle::current()));
+    Azure::new(store, client, runtime).unwrap()
 }
 
 #[tokio::test]
 async fn every_request_about_a_session_names_it_for_the_logs() {
-    let account = Account::new();
-    let endpoint = "http://127.0.0.1:1/acc".parse().unwrap();
-    let credential = Credential::shared_key(ACCOUNT, OLD).unwrap();
-    let names = Names::default();
-    let store = BlobStore::listener(&endpoint, credential, names, Limits::default()).unwrap();
-    let client = Arc::new(Client(account.clone()));
-    let runtime = Arc::new(TokioRuntime::new(tokio::runtime::Handle::current()));
-    let carrier = Azure::new(Arc::new(store), client, runtime).unwrap();
-    let id = ConnectionId::from_random([7; 16]);
-    let request = |operation| Request {
-        id: RequestId(1),
-        operation,
-        may_have_landed: false,
-        timeout: Duration::from_secs(5),
-    };
-    let mark = [1; 16];
-    let created = carrier.perform(request(Operation::CreateSession { id, mark }));
-    assert!(matches!(created.await, Ok(Reply::Session { .. })));
-    let session = carrier.session(id, Role::Listener, None).unwrap();
-    let write = Operation::Write {
-        sequence: 0,
-        chunks: vec![20],
-        bytes: vec![0; 20].into(),
-    };
-    assert_eq!(session.perform(request(write)).await, Ok(Reply::Done));
-    let list = Operation::ListHandshakes {
-        after: None,
-        limit: 1,
-    };
-    carrier.perform(request(list)).await.unwrap();
-    let about = account.about.lock().unwrap().clone();
-    let text = id.to_string();
-    let (of_session, others): (Vec<_>, Vec<_>) =
-        about.iter().partition(|(path, _)| path.contains(&text));
-    assert_eq!(
-        of_session.len(),
-        4,
-        "a container, two blobs, a block: {about:?}"
-    );
-    for (path, about) in of_session {
-        assert_eq!(about.as_deref(), Some(&*text), "{path}");
+    for (service, chunks, requests, what) in [
+        (Service::Blob, 1, 4, "a container, two blobs, a block"),
+        (Service::Queue, 1, 3, "two queues, a message"),
+        (
+            Service::Table,
+            2,
+            7,
+            "two tables, their marks, a transaction, two rows",
+        ),
+    ] {
+        let account = Account::new(service);
+        let carrier = carrier(&account);
+        let id = ConnectionId::from_random([7; 16]);
+        let request = |operation| Request {
+            id: RequestId(1),
+            operation,
+            may_have_landed: false,
+            timeout: Duration::from_secs(5),
+        };
+        let mark = [1; 16];
+        let created = carrier.perform(request(Operation::CreateSession { id, mark }));
+        assert!(matches!(created.await, Ok(Reply::Session { .. })));
+        let session = carrier.session(id, Role::Listener, None).unwrap();
+        let write = Operation::Write {
+            sequence: 0,
+            chunks: vec![20; chunks],
+            bytes: [[0, 0, 0, 16].as_slice(), &[0; 16]]
+                .concat()
+                .repeat(chunks)
+                .into(),
+        };
+        assert_eq!(session.perform(request(write)).await, Ok(Reply::Done));
+        let list = Operation::ListHandshakes {
+            after: None,
+            limit: 1,
+        };
+        carrier.perform(request(list)).await.unwrap();
+        let about = account.about.lock().unwrap().clone();
+        let text = id.to_string();
+        let plain = text.replace('-', "");
+        let (of_session, others): (Vec<_>, Vec<_>) = about
+            .iter()
+            .partition(|(place, _)| place.contains(&text) || place.contains(&plain));
+        assert_eq!(of_session.len(), requests, "{what}: {about:?}");
+        for (place, about) in of_session {
+            assert_eq!(about.as_deref(), Some(&*text), "{place}");
+        }
+        assert_eq!(others.len(), 1, "{service}");
+        let about = others[0].1.as_deref();
+        assert_ne!(about, Some(&*text), "a listing is about nobody");
+        assert_eq!(account.refused.load(Ordering::SeqCst), 0, "{service}");
     }
-    assert_eq!(others.len(), 1);
-    assert_ne!(
-        others[0].1.as_deref(),
-        Some(&*text),
-        "a listing is about nobody"
-    );
-    assert_eq!(
-        account.refused.load(Ordering::SeqCst),
-        0,
-        "it is signed as well"
-    );
+}
+
+#[tokio::test]
+async fn what_a_request_is_about_is_signed_but_over_tables() {
+    for service in SERVICES {
+        let url = "http://127.0.0.1:1/acc/place".parse().unwrap();
+        let key = AccountKey::parse(OLD).unwrap();
+        let signature = |about: &'static str| {
+            let mut headers = Headers::new();
+            headers.insert("x-ms-date", "Mon, 11 Jan 2027 08:00:27 GMT");
+            headers.insert("x-ms-client-request-id", about);
+            let verb = azure_core::http::Method::Get;
+            authorization(service, ACCOUNT, &key, verb, &url, &headers, 0)
+        };
+        let same = signature("one") == signature("another");
+        assert_eq!(same, service == Service::Table, "{service}");
+    }
 }
 
 #[tokio::test]

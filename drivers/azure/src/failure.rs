@@ -65,8 +65,15 @@ pub(crate) fn error_code(headers: &Headers, body: &[u8]) -> String {
 
 fn code_in_body(body: &[u8]) -> Option<&str> {
     let text = core::str::from_utf8(body.get(..body.len().min(4_096))?).ok()?;
-    if let Some((_, rest)) = text.split_once("<Code>") {
-        return rest.split_once("</Code>").map(|(code, _)| code.trim());
+    // Tables tell of a refused credential in XML of their own, whatever was asked for.
+    for (start, end) in [
+        ("<Code>", "</Code>"),
+        ("<m:code>", "</m:code>"),
+        ("<code>", "</code>"),
+    ] {
+        if let Some((_, rest)) = text.split_once(start) {
+            return rest.split_once(end).map(|(code, _)| code.trim());
+        }
     }
     // Tables: {"odata.error":{"code":"…","message":{…}}}
     let (_, error) = text.split_once("\"odata.error\"")?;

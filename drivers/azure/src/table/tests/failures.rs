@@ -14,7 +14,11 @@ fn the_services_word_is_found_in_header_xml_and_json() {
     let json = "{\"odata.error\":{\"code\":\"OutOfRangeInput\",\"message\":{}}}";
     let spaced = "{ \"odata.error\" : { \"code\" : \"OutOfRangeInput\" } }";
     let xml = "<?xml version=\"1.0\"?><Error><Code>OutOfRangeInput</Code></Error>";
+    let small = "<error xmlns=\"x\"><code>OutOfRangeInput</code><message>no</message></error>";
+    let prefixed = "<m:error xmlns:m=\"x\"><m:code>OutOfRangeInput</m:code></m:error>";
     for outcome in [
+        answer(400, &[], small),
+        answer(400, &[], prefixed),
         answer(400, &[("x-ms-error-code", "OutOfRangeInput")], ""),
         answer(400, &[], json),
         answer(400, &[], spaced),
@@ -36,6 +40,7 @@ fn the_services_word_is_found_in_header_xml_and_json() {
         "{\"odata.error\":{\"code\":7}}",
         "{\"odata.error\":{\"code\"",
         "{\"code\":\"OutOfRangeInput\"}",
+        "<m:error><m:code>OutOfRangeInput</code></m:error>",
         "{\"odata.error\":",
     ] {
         let failure = prepare(answer(400, &[], body));
