@@ -1,6 +1,7 @@
 //! A connection, from the first byte of the handshake to the end of the stream.
 
 mod handshaking;
+mod spare;
 mod stream;
 
 use super::config::{Admission, Config, Door, MESSAGE_COST};
@@ -16,6 +17,7 @@ use alloc::sync::Arc;
 use alloc::vec::Vec;
 use bytes::{Buf, Bytes, BytesMut};
 use handshaking::{Asking, Stage, refused};
+use spare::Spare;
 
 /// What a connection tells the application.
 #[derive(Debug)]
@@ -83,6 +85,7 @@ pub struct Connection {
     /// Input that has to wait: for the application's answer, or for room.
     pending: BytesMut,
     out: Vec<u8>,
+    spare: Spare,
     received: VecDeque<Bytes>,
     /// Bytes in `received`, with the cost of each message.
     held: usize,
@@ -161,6 +164,7 @@ impl Connection {
             frame: Vec::new(),
             pending: BytesMut::new(),
             out: Vec::new(),
+            spare: Spare::default(),
             received: VecDeque::new(),
             held: 0,
             carrier_ended: false,
@@ -239,6 +243,7 @@ impl Connection {
         self.ephemeral = None;
         self.frame = Vec::new();
         self.pending = BytesMut::new();
+        self.spare = Spare::default();
         self.events.push_back(ConnectionEvent::Closed(outcome));
     }
 
@@ -254,6 +259,7 @@ impl Connection {
         if self.deadline.is_some_and(|deadline| deadline <= now) {
             self.fail(Error::Timeout(Timer::Connect));
         }
+        self.spare.expire(now);
     }
 
     fn establish(&mut self, keys: Keys, dialed: bool, peer: PublicKey) {
@@ -376,14 +382,18 @@ impl Machine for Connection {
     fn poll(&mut self, now: Instant) -> Output<ConnectionEvent> {
         self.expire(now);
         if !self.out.is_empty() {
-            return Output::Transmit(Bytes::from(core::mem::take(&mut self.out)));
+            let bytes = Bytes::from(core::mem::take(&mut self.out));
+            if self.is_open() {
+                self.spare.handed(&bytes, now);
+            }
+            return Output::Transmit(bytes);
         }
         if self.ended && self.closing && self.is_open() {
             self.close(Ok(()));
         }
         match self.events.pop_front() {
             Some(event) => Output::Event(event),
-            None => Output::Wait(self.deadline),
+            None => Output::Wait(self.deadline.or_else(|| self.spare.until())),
         }
     }
 }

@@ -32,6 +32,9 @@ impl Connection {
         let Stage::Open(records) = &mut self.stage else {
             return Err(Error::Closed);
         };
+        if self.out.capacity() == 0 {
+            self.out = self.spare.take();
+        }
         let sealed = records.sealer.seal(plain, &mut self.out);
         if let Err(error) = &sealed {
             self.fail(error.clone());
