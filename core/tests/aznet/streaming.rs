@@ -149,6 +149,43 @@ fn trap_05_the_key_budget_warns_and_then_closes() {
 }
 
 #[test]
+fn trap_05_the_reader_alone_holds_the_peer_to_the_key_budget() {
+    let small = Config {
+        data_limit: 40_000,
+        ..config()
+    };
+    // The listener reads with the small budget; the dialer that writes has the usual one.
+    let mut world = World::new(small);
+    let (mut a, mut b) = world.dial(config()).unwrap();
+    let data = pattern(100_000);
+    push(&mut world, &mut a, &mut b, &data[..30_000]);
+    assert!(b.conn.error().is_none());
+    assert!(!b.events.contains(&ConnectionEvent::DataBudgetWarning));
+    push(&mut world, &mut a, &mut b, &data[30_000..37_000]);
+    assert!(b.conn.error().is_none(), "seven eighths only warn");
+    assert!(b.events.contains(&ConnectionEvent::DataBudgetWarning));
+    assert!(b.received == data[..37_000]);
+    let mut sent = 37_000;
+    while b.conn.error().is_none() {
+        assert!(sent < data.len(), "nobody counts");
+        sent += a.conn.write(world.now, &data[sent..][..500]).unwrap();
+        world.run(&mut [&mut a, &mut b], true, SECOND);
+    }
+    // Frame headers count as well: they are sealed with the same key.
+    let got = b.received.len();
+    assert!(got > 39_000 && got < 40_000, "{got}");
+    assert!(b.received == data[..got]);
+    let error = b.conn.error().cloned();
+    assert_eq!(error.as_ref().unwrap().class(), Some(Class::DataLimit));
+    assert!(matches!(error, Some(Error::Limit { .. })), "{error:?}");
+    // It is final and repeats; whoever wrote is within its own budget.
+    assert_eq!(b.conn.read(world.now, &mut [0; 10]).err(), error);
+    assert_eq!(b.conn.write(world.now, b"x").err(), error);
+    assert!(a.conn.error().is_none(), "{:?}", a.conn.error());
+    assert!(!a.events.contains(&ConnectionEvent::DataBudgetWarning));
+}
+
+#[test]
 fn trap_14_a_failed_write_says_how_much_was_taken_and_poisons() {
     let (mut world, mut a, _b) = open(config());
     a.conn.write(world.now, b"twelve bytes").unwrap();
