@@ -28,10 +28,7 @@ pub(crate) async fn signed(
         call = call.header(*name, *value);
     }
     let key = AccountKey::parse(KEY).unwrap();
-    let verb = match method {
-        "GET" => azure_core::http::Method::Get,
-        _ => azure_core::http::Method::Put,
-    };
+    let verb = method.parse().unwrap();
     let length = body.len() as u64;
     let authorization = authorization(emulator.service(), ACCOUNT, &key, verb, &url, &all, length);
     call.header("authorization", authorization)

@@ -1,9 +1,12 @@
 //! Peers that go away without a word.
 
 use crate::Emulator;
-use crate::go::{config, echo, exchange};
+use crate::go::{config, echo};
+use crate::hostile::signed;
+use std::io;
 use std::time::Duration;
-use stillwire_tokio::{Config, Error, Timer, source_of};
+use stillwire_core::store::FailureKind;
+use stillwire_tokio::{Config, Connection, ConnectionId, Error, Timer, source_of};
 use tokio::io::{AsyncReadExt, AsyncWriteExt};
 
 #[tokio::test(flavor = "multi_thread")]
@@ -39,33 +42,94 @@ async fn a_go_client_that_disappears_harms_nobody_else() {
         "{error}"
     );
     assert!(received == crate::go::pattern(1, received.len()));
+    let id = broken.id();
+    assert!(
+        is_there(&emulator, id).await,
+        "what was left is for us to remove"
+    );
     drop(broken);
     // The session it left goes when the listener stops.
     listener.stop().await.unwrap();
+    assert!(
+        !is_there(&emulator, id).await,
+        "{id} is still in the account"
+    );
+}
+
+/// Whether the account has the session's container, by its own list.
+async fn is_there(emulator: &Emulator, id: ConnectionId) -> bool {
+    let path = format!("?comp=list&prefix={id}");
+    let response = signed(emulator, "GET", &path, &[], b"").await;
+    assert_eq!(response.status().as_u16(), 200);
+    let list = response.text().await.unwrap();
+    assert!(list.contains("<Containers"), "{list}");
+    list.contains(&format!("<Name>{id}</Name>"))
+}
+
+/// What somebody with the account's key can do while both ends talk.
+async fn remove_session(emulator: &Emulator, id: ConnectionId) {
+    let path = format!("{id}?restype=container");
+    let response = signed(emulator, "DELETE", &path, &[], b"").await;
+    assert_eq!(response.status().as_u16(), 202);
+}
+
+fn assert_gone(error: &io::Error) {
+    match source_of(error) {
+        Some(Error::Store(failure)) => assert_eq!(failure.kind, FailureKind::NotFound, "{error}"),
+        _ => panic!("{error}"),
+    }
+}
+
+/// Never an end of stream: the same typed error for readers and writers, from then on.
+async fn ends_as_gone(mut connection: Connection) {
+    let mut rest = Vec::new();
+    assert_gone(&connection.read_to_end(&mut rest).await.unwrap_err());
+    assert_gone(&connection.read(&mut [0; 10]).await.unwrap_err());
+    assert_gone(&connection.write_all(b"more").await.unwrap_err());
+}
+
+fn impatient() -> Config {
+    Config {
+        connect_timeout: Duration::from_secs(10),
+        ..config()
+    }
 }
 
 #[tokio::test(flavor = "multi_thread")]
-async fn a_container_that_vanishes_mid_stream_is_a_typed_error() {
-    let Some(emulator) = Emulator::open("container_vanishes") else {
+async fn trap_12_a_container_that_vanishes_under_our_dialer_is_a_typed_error() {
+    let Some(emulator) = Emulator::open("dialers_container_vanishes") else {
         return;
     };
-    // A Go listener that is told not to wait deletes the session at its full close.
-    let arguments = ["--mode", "sink", "--linger", "0s"];
-    let (_go, url) = emulator.go_listen(&arguments).await;
-    let impatient = Config {
-        connect_timeout: Duration::from_secs(4),
-        ..config()
-    };
-    let mut connection = emulator.dial(&url, impatient).await;
-    connection.write_all(b"a few bytes").await.unwrap();
-    connection.shutdown().await.unwrap();
-    let mut rest = Vec::new();
-    // Either the end came through before the container went, or the loss is an error in words.
-    if let Err(error) = connection.read_to_end(&mut rest).await {
-        assert!(error.to_string().contains("deleted"), "{error}");
-    }
-    let emulator = Emulator::open("container_vanishes").unwrap();
     let (_go, url) = emulator.go_listen(&["--mode", "echo"]).await;
-    let again = emulator.dial(&url, config()).await;
-    exchange(again, 4, 10_000).await;
+    let mut connection = emulator.dial(&url, impatient()).await;
+    connection.write_all(b"a few bytes").await.unwrap();
+    connection.flush().await.unwrap();
+    let mut back = [0; 11];
+    connection.read_exact(&mut back).await.unwrap();
+    assert_eq!(&back, b"a few bytes");
+    remove_session(&emulator, connection.id()).await;
+    ends_as_gone(connection).await;
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn trap_12_a_container_that_vanishes_under_our_listener_ends_that_connection_only() {
+    let Some(emulator) = Emulator::open("listeners_container_vanishes") else {
+        return;
+    };
+    let mut listener = emulator.listen(&emulator.options(), impatient()).await;
+    let url = listener.ticket().to_string();
+    // It sends no end of its own before it has seen ours.
+    let arguments = ["--mode", "pingpong", "--count", "2000", &url];
+    let _ponging = emulator.go("dial", &arguments);
+    let mut connection = listener.accept().await.unwrap();
+    let mut ping = [0; 1024];
+    connection.read_exact(&mut ping).await.unwrap();
+    assert!(ping[..] == crate::go::pattern(1, 1024));
+    remove_session(&emulator, connection.id()).await;
+    ends_as_gone(connection).await;
+
+    let mut go = emulator.go("dial", &["--mode", "echo", "--bytes", "1000000", &url]);
+    let served = tokio::spawn(echo(listener.accept().await.unwrap()));
+    go.next("done").await;
+    served.await.unwrap().closed().await.unwrap();
 }
