@@ -25,12 +25,12 @@ pub(crate) fn request(operation: Operation) -> Request {
     }
 }
 
-fn azure(store: Arc<dyn AzureStore>, client: Arc<dyn HttpClient>) -> Arc<Azure> {
+pub(crate) fn azure(store: Arc<dyn AzureStore>, client: Arc<dyn HttpClient>) -> Arc<Azure> {
     let runtime = Arc::new(TokioRuntime::new(tokio::runtime::Handle::current()));
     Arc::new(Azure::new(store, client, runtime).unwrap())
 }
 
-fn names(emulator: &Emulator) -> Names {
+pub(crate) fn names(emulator: &Emulator) -> Names {
     Names::new(emulator.handshake(), emulator.token()).unwrap()
 }
 
