@@ -6,6 +6,10 @@ use x25519_dalek::{PublicKey, StaticSecret};
 
 /// The public key of a secret scalar; the scalar is clamped in use.
 pub fn public(secret: &Secret) -> [u8; 32] {
+    #[cfg(feature = "aws-lc")]
+    if let Some(public) = fast::public(secret) {
+        return public;
+    }
     PublicKey::from(&StaticSecret::from(*secret.as_bytes())).to_bytes()
 }
 
@@ -13,6 +17,10 @@ pub fn public(secret: &Secret) -> [u8; 32] {
 ///
 /// An all-zero result, which every low-order public key gives, is [`Class::WeakKey`].
 pub fn dh(secret: &Secret, public: &[u8; 32]) -> Result<Secret, Error> {
+    #[cfg(feature = "aws-lc")]
+    if let Some(shared) = fast::dh(secret, public) {
+        return Ok(shared);
+    }
     let shared = StaticSecret::from(*secret.as_bytes()).diffie_hellman(&PublicKey::from(*public));
     if shared.was_contributory() {
         Ok(Secret::from(shared.to_bytes()))
@@ -21,6 +29,31 @@ pub fn dh(secret: &Secret, public: &[u8; 32]) -> Result<Secret, Error> {
             Class::WeakKey,
             "a public key of low order gives no shared secret",
         ))
+    }
+}
+
+/// The same by aws-lc, in less than half the time. Nothing comes where it refuses, as it does a key
+/// of low order, or finds no memory: the caller then goes the ordinary way, which says why.
+#[cfg(feature = "aws-lc")]
+mod fast {
+    use super::Secret;
+    use aws_lc_rs::agreement::{PrivateKey, UnparsedPublicKey, X25519, agree};
+
+    fn key(secret: &Secret) -> Option<PrivateKey> {
+        PrivateKey::from_private_key(&X25519, secret.as_bytes()).ok()
+    }
+
+    pub(super) fn public(secret: &Secret) -> Option<[u8; 32]> {
+        let public = key(secret)?.compute_public_key().ok()?;
+        public.as_ref().try_into().ok()
+    }
+
+    pub(super) fn dh(secret: &Secret, public: &[u8; 32]) -> Option<Secret> {
+        let public = UnparsedPublicKey::new(&X25519, public);
+        let shared = agree(&key(secret)?, public, (), |shared| {
+            <[u8; 32]>::try_from(shared).map_err(|_| ())
+        });
+        shared.ok().map(Secret::from)
     }
 }
 
@@ -52,6 +85,30 @@ mod tests {
         for encoding in low_order() {
             let fault = dh(&Secret::from([9; 32]), &encoding).err().unwrap();
             assert_eq!(fault.class(), Some(Class::WeakKey), "{encoding:02x?}");
+        }
+    }
+
+    #[cfg(feature = "aws-lc")]
+    #[test]
+    fn both_implementations_agree() {
+        let mut rng = crate::crypto::Rng::from_seed([1; 32]);
+        for round in 0..1_000_u32 {
+            let secret = Secret::from(rng.array());
+            // Any 32 bytes are a public key; the highest bit does not count.
+            let mut public: [u8; 32] = rng.array();
+            if round % 4 == 0 {
+                public[1..].fill(0xff);
+            }
+            let other = StaticSecret::from(*secret.as_bytes());
+            let shared = other.diffie_hellman(&PublicKey::from(public));
+            let expected = shared.was_contributory().then(|| *shared.as_bytes());
+            let fast = fast::dh(&secret, &public);
+            assert_eq!(fast.map(|shared| *shared.as_bytes()), expected);
+            let own = PublicKey::from(&other).to_bytes();
+            assert_eq!(fast::public(&secret), Some(own));
+        }
+        for encoding in low_order() {
+            assert!(fast::dh(&Secret::from([9; 32]), &encoding).is_none());
         }
     }
 }
