@@ -76,6 +76,8 @@ pub struct Run {
     pub clean: usize,
     /// Connections that ended with one.
     pub failed: usize,
+    /// How often a host's calendar was set back under way.
+    pub set_back: usize,
     /// The first invariant that did not hold.
     pub violation: Option<Violation>,
 }
@@ -202,6 +204,7 @@ fn run_in(mut world: world::World) -> Run {
         delivered: world.streams.values().flatten().map(|s| s.read).sum(),
         clean,
         failed,
+        set_back: world.set_back,
         violation,
     }
 }

@@ -165,6 +165,21 @@ impl Scenario {
         }
     }
 
+    /// When, on which host, by how many seconds its calendar is off from then on: set forward or
+    /// back, as by who keeps it in step. None where every calendar is right.
+    pub(crate) fn turns(&self, rng: &mut Rng) -> Vec<(u64, usize, i64)> {
+        if self.skews.iter().all(|skew| *skew == 0) {
+            return Vec::new();
+        }
+        let hosts = self.skews.len() as u64;
+        (0..rng.pick(&[0, 1, 3]))
+            .map(|_| {
+                let host = rng.below(hosts) as usize;
+                (rng.range(0, 60 * SECOND), host, skew(rng, self.gentle))
+            })
+            .collect()
+    }
+
     /// Everything but the carrier.
     pub(crate) fn plan(rng: &mut Rng, gentle: bool, profile: Profile, driver: Driver) -> Self {
         let mut config = config(rng, &profile);
@@ -178,10 +193,7 @@ impl Scenario {
             .collect();
         let faults = faults(rng, &config, gentle);
         let attacks = attacks(rng, count, gentle);
-        let limit: u64 = if gentle { 200 } else { 3600 };
-        let skews = (0..=count)
-            .map(|_| rng.range(0, 2 * limit).cast_signed() - limit.cast_signed())
-            .collect();
+        let skews = (0..=count).map(|_| skew(rng, gentle)).collect();
         let longest = if gentle { 4 } else { 600 } * SECOND;
         let jumps = (0..rng.pick(&[0, 0, 1, 3]))
             .map(|_| {
@@ -219,6 +231,12 @@ impl Scenario {
             end,
         }
     }
+}
+
+/// Seconds that a calendar is off.
+fn skew(rng: &mut Rng, gentle: bool) -> i64 {
+    let limit: u64 = if gentle { 200 } else { 3600 };
+    rng.range(0, 2 * limit).cast_signed() - limit.cast_signed()
 }
 
 pub(crate) fn profile(rng: &mut Rng) -> Profile {

@@ -3,12 +3,16 @@
 use crate::Violation;
 use crate::actor::{Actor, Kind, direction};
 use crate::attack::{FOREIGNER, THEIR_ENTRY};
+use crate::scenario::SECOND;
 use crate::service::call::Call;
 use crate::service::{Belongs, Change, Effect, Sort};
 use crate::streams::Block;
 use crate::world::World;
 use stillwire_core::aznet::ConnectionId;
 use stillwire_core::store::Role;
+
+/// How long a listener may take to learn that its calendar was set (µs): an answer, and a write.
+const LEARNT: u64 = 120 * SECOND;
 
 const UNTOUCHED: &str = "nothing foreign is touched";
 
@@ -78,9 +82,15 @@ pub(crate) fn effect(
                 world.streams(*id)[direction(*role)].landed(block, &call.body)?;
             }
         }
-        // A clock that is behind must not make a session in use look old.
+        // A clock that is behind must not make a session in use look old. One that was just set is
+        // learnt from the next answer, and the date put right with the next write.
         (Effect::Marked { off }, _)
-            if party == 0 && call.query("comp") == "metadata" && *off > 60 =>
+            if party == 0
+                && call.query("comp") == "metadata"
+                && *off > 60
+                && world
+                    .turned
+                    .is_none_or(|turned| world.now > turned + LEARNT) =>
         {
             let detail = format!("{off} s off");
             return Err(Violation::new(

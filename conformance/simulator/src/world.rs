@@ -47,6 +47,8 @@ pub(crate) enum Event {
     Dial(usize),
     Attack(usize),
     Jump(usize),
+    /// A host's calendar is set; its monotonic clock knows nothing of it.
+    Turn(usize, i64),
     Leave(usize, Leave),
     Poke(usize),
     Ended(ConnectionId, bool),
@@ -121,6 +123,10 @@ pub(crate) struct World {
     pub(crate) store: Store,
     pub(crate) memory: MemoryStore,
     same_instant: u32,
+    /// How often a calendar was set back.
+    pub(crate) set_back: usize,
+    /// When the listener's calendar was set last.
+    pub(crate) turned: Option<u64>,
 }
 
 impl World {
@@ -161,10 +167,16 @@ impl World {
             store,
             memory: MemoryStore::new(),
             same_instant: 0,
+            set_back: 0,
+            turned: None,
             scenario,
             rng,
         };
         world.begin();
+        // Drawn apart: what else a seed decides stays as it was.
+        for (when, host, skew) in world.scenario.turns(&mut Rng::new(!seed)) {
+            world.at(when, Event::Turn(host, skew));
+        }
         world
     }
 
@@ -289,6 +301,15 @@ impl World {
                         self.pass_time(actor)?;
                     }
                 }
+                Ok(())
+            }
+            Event::Turn(host, skew) => {
+                let by = skew - std::mem::replace(&mut self.scenario.skews[host], skew);
+                self.set_back += usize::from(by < 0);
+                self.turned = (host == 0).then_some(self.now).or(self.turned);
+                self.audit.line(self.now, || {
+                    format!("the calendar of host {host} is set by {by} s")
+                });
                 Ok(())
             }
             Event::Leave(actor, how) => self.leave(actor, how),

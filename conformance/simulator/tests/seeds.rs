@@ -10,7 +10,7 @@ fn hold(carrier: Carrier, seeds: u64) {
     let started = Instant::now();
     let next = AtomicU64::new(0);
     let found = Mutex::new(Vec::new());
-    let (clean, failed) = (AtomicU64::new(0), AtomicU64::new(0));
+    let [clean, failed, set_back] = [(); 3].map(|()| AtomicU64::new(0));
     let workers = std::thread::available_parallelism().map_or(1, usize::from);
     std::thread::scope(|scope| {
         for _ in 0..workers {
@@ -23,6 +23,7 @@ fn hold(carrier: Carrier, seeds: u64) {
                     let run = run_over(carrier, seed, false);
                     clean.fetch_add(run.clean as u64, Ordering::Relaxed);
                     failed.fetch_add(run.failed as u64, Ordering::Relaxed);
+                    set_back.fetch_add(run.set_back as u64, Ordering::Relaxed);
                     if let Some(violation) = run.violation {
                         let mut found = found.lock().expect("no panic while held");
                         found.push(format!("seed {seed} over {}: {violation}", carrier.name()));
@@ -45,6 +46,11 @@ fn hold(carrier: Carrier, seeds: u64) {
     let (clean, failed) = (clean.into_inner(), failed.into_inner());
     assert!(clean > seeds, "only {clean} ends closed cleanly");
     assert!(failed > seeds / 20, "only {failed} ends met an error");
+    let set_back = set_back.into_inner();
+    assert!(
+        set_back > seeds / 4,
+        "only {set_back} calendars were set back"
+    );
 }
 
 #[test]
