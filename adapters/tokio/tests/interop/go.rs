@@ -149,6 +149,21 @@ impl Go {
         limit.unwrap_or_else(|_| panic!("no {event} within 90 s"))
     }
 
+    /// Whether its one connection came to a good end.
+    pub(crate) async fn is_done(&mut self) -> bool {
+        let wait = async {
+            while let Some(line) = self.lines.next_line().await.unwrap() {
+                let ended = ["done", "failed"].map(|e| line.contains(&format!(r#""event":"{e}""#)));
+                if ended.contains(&true) {
+                    return ended[0];
+                }
+            }
+            panic!("the Go program ended without a word")
+        };
+        let limit = tokio::time::timeout(Duration::from_secs(90), wait).await;
+        limit.expect("an end within 90 s")
+    }
+
     pub(crate) async fn wait(&mut self) -> Option<i32> {
         let limit = tokio::time::timeout(Duration::from_secs(60), self.child.wait()).await;
         limit.expect("the Go program ends").unwrap().code()

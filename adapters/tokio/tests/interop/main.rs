@@ -8,6 +8,7 @@ mod carrier;
 mod crowd;
 mod go;
 mod hostile;
+mod narrow;
 mod queue;
 mod roles;
 mod scope;
