@@ -95,15 +95,17 @@ fn progress_is_for_terminals_and_gives_way_to_the_results() {
 #[test]
 fn no_progress_without_a_terminal_and_none_when_quiet_or_for_programs() {
     let place = Place::directory();
-    place.write("file", &noise(3_000_000));
-    let receiver = start(place.listening("recv", &["in"]), Input::Nothing);
-    let sender = run(place.dialing("send", &["file"]), Input::Nothing).expect(0);
+    let file = place.write("file", &noise(3_000_000));
+    let (file, into) = (file.to_str().unwrap(), place.path("in"));
+    let into = into.to_str().unwrap();
+    let receiver = start(place.listening("recv", &[into]), Input::Nothing);
+    let sender = run(place.dialing("send", &[file]), Input::Nothing).expect(0);
     for told in [sender.stderr, receiver.finish().expect(0).stderr] {
         assert!(!told.contains('\r') && !told.contains('\u{1b}'), "{told:?}");
     }
     for option in ["-q", "--json"] {
-        let receiver = start(place.listening("recv", &["in", "--force"]), Input::Nothing);
-        let sending = place.dialing("send", &["file", option]);
+        let receiver = start(place.listening("recv", &[into, "--force"]), Input::Nothing);
+        let sending = place.dialing("send", &[file, option]);
         let Some(sending) = on_a_terminal(&sending) else {
             return;
         };
