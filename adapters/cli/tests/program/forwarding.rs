@@ -180,6 +180,24 @@ fn fifty_tcp_connections_at_once_over_blobs() {
 
 #[cfg(unix)]
 #[test]
+fn fifty_tcp_connections_at_once_over_queues() {
+    let Some(place) = Place::azurite_queue() else {
+        return;
+    };
+    many_through(&place);
+}
+
+#[cfg(unix)]
+#[test]
+fn fifty_tcp_connections_at_once_over_tables() {
+    let Some(place) = Place::azurite_table() else {
+        return;
+    };
+    many_through(&place);
+}
+
+#[cfg(unix)]
+#[test]
 fn a_target_that_is_down_ends_only_its_connection() {
     let place = Place::directory();
     let to = format!("127.0.0.1:{}", free_port());
