@@ -114,6 +114,33 @@ fn estimate_prints_its_arithmetic_and_takes_other_prices() {
     }
 }
 
+/// The page shows a run; `…` stands for what it leaves out.
+#[test]
+fn the_page_on_cost_shows_what_estimate_prints() {
+    let page = include_str!("../../../../docs/src/cost.md");
+    let (_, rest) = page.split_once("$ stillwire ").unwrap();
+    let (shown, _) = rest.split_once("```").unwrap();
+    let (command, shown) = shown.split_once('\n').unwrap();
+    let done = run(stillwire(command.split(' ')), Input::Nothing).expect(0);
+    let printed = String::from_utf8(done.stdout).unwrap();
+    let shown: Vec<_> = shown.lines().filter(|line| *line != "…").collect();
+    assert!(shown.len() >= 6, "{shown:?}");
+    for line in shown {
+        let parts: Vec<_> = line.split('…').collect();
+        let holds = |printed: &str| {
+            let mut rest = printed.strip_prefix(parts[0])?;
+            for part in &parts[1..] {
+                rest = rest.split_once(part)?.1;
+            }
+            rest.is_empty().then_some(())
+        };
+        assert!(
+            printed.lines().any(|one| holds(one).is_some()),
+            "{line}\n{printed}"
+        );
+    }
+}
+
 /// What `estimate` counts for one part, by class.
 fn requests(service: &str, part: &str, arguments: &[&str]) -> impl Fn(&str) -> f64 + use<> {
     let mut all = vec!["estimate", service, "--json"];
