@@ -84,6 +84,7 @@ pub(crate) fn check() -> Verdict {
     let limits: &[(&str, Limit)] = &[
         ("no Rust file over 500 lines", long_files),
         ("every crate forbids unsafe code", unsafe_allowed),
+        ("core and drivers deny what panics", panics_allowed),
         ("core's tree is at most 60 crates", core_tree),
         ("core's tree has no std feature", core_std),
         ("one version of each crypto crate", crypto_copies),
@@ -216,6 +217,22 @@ fn unsafe_allowed() -> Result<Vec<String>, Problem> {
         let text = read(&manifest)?;
         if !table(&text, "[lints.rust]").any(|line| line == r#"unsafe_code = "forbid""#) {
             broken.push(format!("{} does not forbid unsafe_code", shown(&manifest)));
+        }
+    }
+    Ok(broken)
+}
+
+const PANICS: &str = "\n#![deny(\n    clippy::unwrap_used,\n    clippy::expect_used,\n    \
+                      clippy::panic,\n    clippy::indexing_slicing,\n    \
+                      clippy::arithmetic_side_effects\n)]\n";
+
+fn panics_allowed() -> Result<Vec<String>, Problem> {
+    let mut broken = Vec::new();
+    for place in ["core", "drivers/azure", "drivers/local"] {
+        let file = house::root().join(place).join("src/lib.rs");
+        let text = fs::read_to_string(&file).map_err(|error| format!("{place}: {error}"))?;
+        if !text.contains(PANICS) {
+            broken.push(format!("{place} does not deny the five lints of panics"));
         }
     }
     Ok(broken)

@@ -9,7 +9,8 @@ fn an_idle_machine_stays_under_four_kibibytes_and_alive() {
     assert_eq!(run.dead, 0);
     // Ten minutes: its own pings alone are twenty.
     assert!(run.polls > 20 * 4_000, "{} polls", run.polls);
-    if let Some(each) = run.bytes_each() {
-        assert!(each < 4_096, "{each} bytes");
+    match run.bytes_each() {
+        Some(each) => assert!(each < 4_096, "{each} bytes"),
+        None => println!("skipped: this system does not tell what is resident"),
     }
 }

@@ -342,3 +342,14 @@ fn trap_17_the_dialer_makes_the_id_and_the_declared_length_counts_the_tag() {
     // The greeting's frame and the data frame have headers of five bytes, the tag has sixteen.
     assert_eq!(body.len(), 5 + 5 + 12 + 16);
 }
+
+#[test]
+fn trap_03_a_dialer_with_nothing_to_say_pings_after_200_ms_and_not_before() {
+    let mut world = World::new(config());
+    let (mut a, mut b) = world.dial(config()).unwrap();
+    world.run(&mut [&mut a, &mut b], true, Duration::from_millis(190));
+    assert_eq!(a.conn.stats().pings, 0);
+    assert!(!b.conn.is_confirmed());
+    world.run(&mut [&mut a, &mut b], true, Duration::from_millis(20));
+    assert_eq!(a.conn.stats().pings, 1);
+}

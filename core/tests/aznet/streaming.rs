@@ -373,3 +373,28 @@ fn a_line_too_slow_for_a_whole_range_is_asked_for_less_and_less() {
     let kib: Vec<_> = asked.iter().map(|limit| limit >> 10).collect();
     assert_eq!(kib, [16_384, 4_096, 1_024, 256, 64, 64]);
 }
+
+#[test]
+fn a_read_is_asked_for_and_answered_while_a_write_hangs() {
+    let (mut world, mut a, mut b) = open(config());
+    b.conn.write(world.now, b"answer").unwrap();
+    b.drive(&mut world.store, world.now);
+    a.conn.write(world.now, b"question").unwrap();
+    let mut asked = Vec::new();
+    while asked.len() < 2 {
+        match a.conn.poll(world.now) {
+            Output::Store(request) => asked.push(request),
+            Output::Wait(next) => world.now = next.expect("it wants to read"),
+            _ => {}
+        }
+    }
+    assert!(matches!(asked[0].operation, Operation::Write { .. }));
+    assert!(matches!(asked[1].operation, Operation::Read { .. }));
+    let place = (a.conn.id(), a.conn.role(), &mut a.cursor);
+    let read = world.store.perform(Some(place), &asked[1]);
+    let answer = Input::Reply(asked[1].id, read);
+    a.conn.handle(world.now, answer).unwrap();
+    a.drain(world.now).unwrap();
+    assert_eq!(a.received, b"answer");
+    assert_eq!(a.conn.stats().bytes_stored, 0, "the write still hangs");
+}
