@@ -6,7 +6,7 @@ use crate::error::{Class, Error};
 use crate::machine::{Input, Machine, Output, Streamed};
 use crate::packetfs::blob::Blob;
 use crate::packetfs::blueprint::{Blueprint, WINDOW};
-use crate::packetfs::link::Incoming;
+use crate::packetfs::link::{Incoming, append};
 use crate::packetfs::rebuild::Rebuilder;
 use crate::packetfs::wire::ChannelId;
 use crate::packetfs::wire::control::{COMPLETE, END};
@@ -163,13 +163,14 @@ impl<B: Blob> Receiver<B> {
                 "a part of a blueprint starts with 1 (more follow) or 0 (last)",
             ));
         }
-        if parts.len().saturating_add(bytes.len()) > self.session.link.config.blueprint {
+        let most = self.session.link.config.blueprint;
+        if parts.len().saturating_add(bytes.len()) > most {
             return Err(Error::peer(
                 Class::Limit,
                 "the blueprint is larger than the configured limit",
             ));
         }
-        parts.extend_from_slice(bytes);
+        append(parts, bytes, most);
         if *kind == MORE {
             return Ok(());
         }
@@ -216,6 +217,17 @@ impl<B: Blob> Receiver<B> {
             self.asked.insert(index);
         }
         Ok(())
+    }
+}
+
+#[cfg(test)]
+impl<B> Receiver<B> {
+    /// Room held for a blueprint that is not all there.
+    pub(super) fn room(&self) -> usize {
+        match &self.stage {
+            Stage::Gathering(parts) => parts.capacity(),
+            Stage::Rebuilding(_) => 0,
+        }
     }
 }
 
