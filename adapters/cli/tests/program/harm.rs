@@ -3,6 +3,7 @@
 use crate::hostile::{
     Account, append, base64, ends_with_one_event, ends_with_one_line, garbage, session,
 };
+use crate::service::lines;
 use crate::services::{JSON, account, places_of};
 use crate::support::{ACCOUNT, Input, Place, noise, run, start, wait_for};
 use std::io::Write;
@@ -99,6 +100,49 @@ fn a_corrupted_chunk_ends_whoever_reads_it_over_every_service() {
         plant(name, &account(name, &place), &session(&listener), "req", 1);
         ends_with_one_event(listener, 5, "authentication failed");
         drop(dialer);
+    }
+}
+
+#[test]
+fn a_corrupted_chunk_ends_its_own_connection_alone_over_every_service() {
+    for (name, place) in Place::azurites() {
+        let mut listener = start(
+            place.listening("listen", &["--echo", "--json"]),
+            Input::Nothing,
+        );
+        let open = || start(place.dialing("dial", &["--json"]), Input::Open);
+        let (mut honest, victim) = (open(), open());
+        session(&honest);
+        plant(name, &account(name, &place), &session(&victim), "req", 1);
+        listener.wait_to_hear("\"trouble\"");
+        drop(victim);
+
+        // Whoever was there before, and whoever comes after.
+        let (before, after) = (noise(70_000), noise(50_001));
+        let mut stdin = honest.stdin();
+        stdin.write_all(&before).unwrap();
+        drop(stdin);
+        assert!(honest.finish().expect(0).stdout == before, "{name}");
+        let next = run(place.dialing("dial", &["-q"]), Input::Bytes(after.clone()));
+        assert!(next.expect(0).stdout == after, "{name}");
+
+        assert!(listener.is_running(), "{name}");
+        let told = listener.told();
+        let events: Vec<_> = lines(told.as_bytes());
+        let of = |kind: &str| {
+            let found = events.iter().filter(|event| event["event"] == kind);
+            found.collect::<Vec<_>>()
+        };
+        assert_eq!(of("connected").len(), 3, "{name}: {told}");
+        assert!(of("error").is_empty(), "{name}: {told}");
+        let [trouble] = of("trouble")[..] else {
+            panic!("{name}: {told}")
+        };
+        assert_eq!(trouble["code"], 5, "{name}");
+        let message = trouble["message"].as_str().unwrap();
+        assert!(message.contains("authentication failed"), "{message}");
+        // One line per event, and nothing else was said.
+        assert_eq!(events.len(), 6, "{name}: {told}");
     }
 }
 
