@@ -245,15 +245,6 @@ fn doctor_says_what_is_wrong_on_the_way_to_an_account() {
     ];
     let told = |arguments: &[&str], code: i32| {
         let mut command = stillwire(["doctor"]);
-        for proxy in [
-            "HTTP_PROXY",
-            "HTTPS_PROXY",
-            "ALL_PROXY",
-            "http_proxy",
-            "https_proxy",
-        ] {
-            command.env_remove(proxy);
-        }
         let done = run_in(command.args(arguments).envs(account), code);
         assert!(!done.contains("sig="), "{done}");
         done

@@ -32,7 +32,11 @@ pub(crate) fn stillwire<S: AsRef<OsStr>>(arguments: impl IntoIterator<Item = S>)
             "NO_COLOR",
             "CLICOLOR",
         ];
-        if heard.iter().any(|prefix| name.starts_with(prefix)) {
+        // Proxies are heard in capitals and in small letters.
+        let proxies = ["HTTP_PROXY", "HTTPS_PROXY", "ALL_PROXY", "NO_PROXY"];
+        if heard.iter().any(|prefix| name.starts_with(prefix))
+            || proxies.iter().any(|proxy| name.eq_ignore_ascii_case(proxy))
+        {
             command.env_remove(name);
         }
     }
