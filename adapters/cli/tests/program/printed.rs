@@ -92,6 +92,8 @@ fn the_demo_prints_its_figures() {
         "3.0 MB there and back in",
         "MB/s",
         "transactions",
+        "overhead   ",
+        " chunks (",
         "equal",
     ] {
         assert!(text.contains(part), "{part:?} in {text}");
@@ -122,6 +124,10 @@ fn the_demo_takes_a_file_and_speaks_json() {
         result["sha256"],
         "ba7816bf8f01cfea414140de5dae2223b00361a396177a9cb410ff61f20015ad"
     );
+    // A chunk costs its length (4), its tag (16) and the header of its frame (5).
+    let chunks = result["chunks"].as_u64().unwrap();
+    assert!(chunks >= 2, "one each way at least: {result}");
+    assert_eq!(result["overhead_bytes"], chunks * 25);
     let stats: Value = serde_json::from_str(&done.stderr).unwrap();
     assert_eq!(stats["event"], "stats");
     assert_eq!(stats["bytes_sent"], 6);
