@@ -354,3 +354,49 @@ fn a_clock_that_is_off_is_named_as_the_cause() {
     let listener = start(command, Input::Nothing);
     ends_with_one_line(listener, 3, "minutes ahead: set it");
 }
+
+#[test]
+fn a_ticket_that_is_not_valid_yet_is_told_from_a_clock_of_ours_that_is_off() {
+    let midnight = Some("Sat, 01 Jan 2000 00:00:00 GMT");
+    let early = |start| {
+        format!("the SAS holds only from {start}: the clock of the machine that made it is ahead")
+    };
+    let cases = [
+        // By the service's clock, whatever ours says.
+        (
+            midnight,
+            "2000-01-01T00:00:01Z",
+            Some("2000-01-01T00:00:01Z"),
+        ),
+        (midnight, "2000-01-01T00:00:00Z", None),
+        // By ours, when the service does not say.
+        (None, "2999-12-31T00:00:00Z", Some("2999-12-31T00:00:00Z")),
+    ];
+    for (date, from, not_before) in cases {
+        let endpoint = refusing_service(date);
+        let grants = |letters| {
+            let sas =
+                format!("sv=2021-12-02&sr=c&st={from}&se=3000-01-01T00:00:00Z&sp={letters}&sig=a");
+            base64(sas.as_bytes())
+        };
+        let (handshake, token) = (grants("acw"), grants("rl"));
+        let ticket = format!("{endpoint}?handshake={handshake}&token={token}");
+        let done = run(stillwire(["dial", "-q", &ticket]), Input::Nothing).expect(3);
+        assert_eq!(done.stderr.lines().count(), 1, "{}", done.stderr);
+        assert!(done.stdout.is_empty());
+        let line = done.last_line();
+        let place = format!("stillwire: knocking in container \"handshake\" at {endpoint}: ");
+        let rest = line
+            .strip_prefix(&place)
+            .unwrap_or_else(|| panic!("{line}"));
+        let said = rest.strip_suffix(" (HTTP 403 AuthenticationFailed)");
+        match not_before {
+            Some(start) => assert_eq!(said, Some(&*early(start))),
+            None => assert!(
+                said.is_some_and(|said| said.starts_with("this machine's clock is ")
+                    && said.ends_with(" minutes ahead: set it")),
+                "{line}"
+            ),
+        }
+    }
+}
