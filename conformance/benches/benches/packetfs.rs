@@ -274,6 +274,9 @@ fn objects() {
         let spent = start.elapsed();
         let referenced = encoded.referenced as f64 / size as f64 * 100.0;
         let wire = transfer(&blob, &object, encoded);
+        if strange == 0 {
+            assert!(wire * 100 <= size, "more than 1 % of it: {wire} bytes");
+        }
         println!(
             "packetfs object: {size} bytes, {:.1} % foreign: encoded at {:.0} MB/s, {referenced:.2} % \
              by reference, {wire} bytes on the wire ({:.3} %; {:.3} % besides what is foreign)",

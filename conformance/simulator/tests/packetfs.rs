@@ -8,6 +8,7 @@ fn seeds(scene: Scene, count: u64) -> Outcome {
         let found = run(scene, seed).unwrap_or_else(|broken| panic!("seed {seed}: {broken}"));
         all.delivered += found.delivered;
         all.faults += found.faults;
+        all.backwards += found.backwards;
         all.epochs += found.epochs;
         all.clean += found.clean;
         all.failed += found.failed;
@@ -33,6 +34,9 @@ fn streams_hold() {
         all.clean > 1_000 && all.failed > 200 && all.epochs > 1_000,
         "{all:?}"
     );
+    // Of attacks, each direction has its share.
+    assert!(all.backwards > 100, "{all:?}");
+    assert!(all.faults - all.backwards > 100, "{all:?}");
 }
 
 #[test]
@@ -43,6 +47,7 @@ fn objects_hold() {
         all.clean > 300 && all.failed > 10 && all.faults > 50,
         "{all:?}"
     );
+    assert!(all.backwards > 5, "{all:?}");
 }
 
 #[test]

@@ -11,6 +11,7 @@ fn seeds_hold() {
         all.delivered += found.delivered;
         all.sealed += found.sealed;
         all.attacks += found.attacks;
+        all.backwards += found.backwards;
         all.swapped += found.swapped;
         all.clean += found.clean;
         all.failed += found.failed;
@@ -20,6 +21,9 @@ fn seeds_hold() {
     assert!(all.delivered > SEEDS * 2_000, "{all:?}");
     assert!(all.sealed > SEEDS * 5, "{all:?}");
     assert!(all.attacks > SEEDS / 4, "{all:?}");
+    // Each direction has its share.
+    assert!(all.backwards > SEEDS / 8, "{all:?}");
+    assert!(all.attacks - all.backwards > SEEDS / 8, "{all:?}");
     assert!(all.swapped > SEEDS / 20, "{all:?}");
     assert!(all.clean > SEEDS / 2 && all.failed > SEEDS / 2, "{all:?}");
 }

@@ -7,7 +7,7 @@ use std::fs;
 use std::io::{Read, Write};
 use std::net::{Shutdown, TcpListener, TcpStream};
 use std::thread;
-use std::time::Duration;
+use std::time::{Duration, Instant};
 
 const KEY: &str = "000102030405060708090a0b0c0d0e0f101112131415161718191a1b1c1d1e1f";
 
@@ -261,14 +261,19 @@ fn files_over_packetfs_have_the_deadline_of_the_command_line() {
     let silent = TcpListener::bind("127.0.0.1:0").unwrap();
     let at = silent.local_addr().unwrap().to_string();
     let timeout = ["--connect", &at, "--handshake-timeout", "1"];
+    let begun = Instant::now();
     transfer("send", "file", &timeout).finish().expect(4);
+    // Not the ten seconds that it has by default.
+    assert!(begun.elapsed() < Duration::from_secs(8));
     let none = ["--connect", &at, "--handshake-timeout", "0"];
     transfer("send", "file", &none).finish().expect(2);
     let timeout = ["--listen", "127.0.0.1:0", "--handshake-timeout", "1"];
     // Whoever is silent is turned away, and another waited for.
     let mut receiver = transfer("recv", "new", &timeout);
     let mut silent = TcpStream::connect(listening(&receiver)).unwrap();
+    let begun = Instant::now();
     receiver.wait_to_hear("did not answer in time");
+    assert!(begun.elapsed() < Duration::from_secs(8));
     assert_eq!(silent.read(&mut [0; 100]).unwrap(), 0);
     assert!(receiver.is_running());
     stop(receiver);

@@ -7,6 +7,7 @@ use std::io::{Read, Write};
 use std::net::{TcpListener, TcpStream};
 use std::path::{Path, PathBuf};
 use std::process::Command;
+use std::time::{Duration, Instant};
 
 pub(crate) const PROTOCOLS: [&str; 3] = ["ziti", "commonware", "packetfs"];
 
@@ -254,7 +255,7 @@ fn a_handshake_that_was_recorded_is_refused_the_second_time() {
     let replay = || {
         let mut stream = TcpStream::connect(&address).unwrap();
         stream.write_all(&said).unwrap();
-        let patience = Some(std::time::Duration::from_secs(20));
+        let patience = Some(Duration::from_secs(20));
         stream.set_read_timeout(patience).unwrap();
         let mut answer = [0; 138];
         match stream.read(&mut answer) {
@@ -275,7 +276,10 @@ fn the_whole_handshake_has_the_deadline_of_the_command_line() {
         let silent = TcpListener::bind("127.0.0.1:0").unwrap();
         let at = silent.local_addr().unwrap().to_string();
         let dial = sides.command(1, &[protocol, "dial", &at, "--handshake-timeout", "1"]);
+        let begun = Instant::now();
         let done = run(dial, Input::Nothing).expect(4);
+        // Not the ten seconds that it has by default.
+        assert!(begun.elapsed() < Duration::from_secs(8), "{protocol}");
         assert!(done.stdout.is_empty(), "{protocol}");
         let dial = sides.command(1, &[protocol, "dial", &at, "--handshake-timeout", "0"]);
         run(dial, Input::Nothing).expect(2);

@@ -88,10 +88,16 @@ fn a_blob_from_a_seed_needs_no_file() {
     let file = room.write("file", b"nothing of it is in the blob");
     let blob = ["--seed-file", seed.to_str().unwrap(), "--blob-size", "1MiB"];
     let (receiver, address) = room.receiver(KEY, &blob);
-    let sent = event(&send(KEY, &address, &file, &blob).expect(0));
-    receiver.finish().expect(0);
+    let sent = send(KEY, &address, &file, &blob).expect(0);
+    let received = receiver.finish().expect(0);
     assert_eq!(fs::read(room.path("out")).unwrap(), fs::read(file).unwrap());
-    assert_eq!(sent["referenced"], 0);
+    assert_eq!(event(&sent)["referenced"], 0);
+    // Here the seed of the blob and the key of the session are the same bytes; neither is told.
+    for done in [sent, received] {
+        let told = done.stderr.to_lowercase();
+        assert!(!told.is_empty() && !told.contains(KEY), "{told}");
+        assert!(!String::from_utf8_lossy(&done.stdout).contains(KEY));
+    }
 }
 
 #[test]

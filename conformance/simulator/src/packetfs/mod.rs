@@ -29,6 +29,8 @@ pub struct Outcome {
     pub delivered: u64,
     /// Faults that the line or an attacker made.
     pub faults: u64,
+    /// Attacks among them on what the responder, or the receiver of objects, says.
+    pub backwards: u64,
     /// Epochs that were advanced.
     pub epochs: u64,
     /// Ends that closed cleanly.

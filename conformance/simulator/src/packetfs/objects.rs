@@ -41,6 +41,8 @@ pub(super) fn run(mut rng: Rng) -> Result<Outcome, Violation> {
     for _ in 0..rng.pick(&[0, 0, 1, 5]) {
         damaged[rng.below(BLOB as u64) as usize] ^= 0x10;
     }
+    // What the sender says is attacked, or the little that the receiver says.
+    let (struck, reach) = rng.pick(&[(0, 3_000), (1, 200)]);
     let attack = rng.chance(300).then(|| {
         let kinds = [
             Attack::Flip,
@@ -49,9 +51,9 @@ pub(super) fn run(mut rng: Rng) -> Result<Outcome, Violation> {
             Attack::Repeat,
             Attack::Insert,
         ];
-        (rng.below(3_000), rng.pick(&kinds))
+        (rng.below(reach), rng.pick(&kinds))
     });
-    let mut lines = [Line::new(attack), Line::new(None)];
+    let mut lines = [0, 1].map(|at| Line::new(attack.filter(|_| at == struck)));
     let fits = "the limit is large enough";
     let first = seed(&mut rng);
     let mut sender = Sender::new(Role::Initiator, settings.clone(), psk(), first, NOW).expect(fits);
@@ -89,18 +91,20 @@ pub(super) fn run(mut rng: Rng) -> Result<Outcome, Violation> {
                 Some(window) if window[..] == *expected => {
                     outcome.delivered += window.len() as u64;
                 }
-                None if lines[0].hit => {}
+                None if lines[struck].hit => {}
                 _ => {
                     let detail = format!("{:?} {:?}", sender.error(), receiver.error());
                     return Err(Violation::new("an object arrives as it is", detail));
                 }
             }
         }
-        if !lines[0].hit && sender.is_sending() {
+        if !lines[struck].hit && sender.is_sending() {
             return Err(Violation::new("an object comes to its end", "it did not"));
         }
     }
-    outcome.faults = u64::from(lines[0].hit) + sender.repaired();
+    let hit = lines[struck].hit;
+    outcome.faults = u64::from(hit) + sender.repaired();
+    outcome.backwards = u64::from(hit && struck == 1);
     Ok(outcome)
 }
 

@@ -42,8 +42,9 @@ pub(super) fn run(mut rng: Rng) -> Result<Outcome, Violation> {
         let reach = rng.pick(&[80, 300, 20_000]);
         (rng.below(reach), rng.pick(&kinds))
     });
-    // By the index of the end that sends.
-    let mut lines = [Line::new(attack), Line::new(None)];
+    // By the index of the end that sends; an attack strikes what one of them says.
+    let struck = rng.pick(&[0, 1]);
+    let mut lines = [0, 1].map(|at| Line::new(attack.filter(|_| at == struck)));
     let mut outcome = Outcome::default();
     let mut idle = 0;
     while idle < 3 {
@@ -55,7 +56,9 @@ pub(super) fn run(mut rng: Rng) -> Result<Outcome, Violation> {
             }
         }
     }
-    outcome.faults = u64::from(lines[0].hit);
+    let hit = lines[struck].hit;
+    outcome.faults = u64::from(hit);
+    outcome.backwards = u64::from(hit && struck == 1);
     for (at, end) in ends.iter().enumerate() {
         outcome.delivered += end.read.len() as u64;
         outcome.epochs += u64::from(end.machine.epoch());
@@ -73,7 +76,7 @@ pub(super) fn run(mut rng: Rng) -> Result<Outcome, Violation> {
             ));
         }
         let closed = end.ended && end.machine.is_finished();
-        if !lines[0].hit && !closed {
+        if !hit && !closed {
             let detail = format!("end {at}: {:?}", end.machine.error());
             return Err(Violation::new(
                 "without an attack both ends close cleanly",
@@ -81,8 +84,12 @@ pub(super) fn run(mut rng: Rng) -> Result<Outcome, Violation> {
             ));
         }
     }
-    if lines[0].hit && ends[1].ended && ends[1].read.len() < ends[0].writes.len() {
-        return Err(Violation::new("an attack is seen", format!("{attack:?}")));
+    let (speaker, victim) = (&ends[struck], &ends[1 - struck]);
+    if hit && victim.ended && victim.read.len() < speaker.writes.len() {
+        return Err(Violation::new(
+            "an attack is seen",
+            format!("{attack:?} on what end {struck} says"),
+        ));
     }
     Ok(outcome)
 }

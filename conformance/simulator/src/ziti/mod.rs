@@ -33,6 +33,8 @@ pub struct Outcome {
     pub sealed: u64,
     /// Attacks that struck.
     pub attacks: u64,
+    /// Those among them that struck what the listener says.
+    pub backwards: u64,
     /// Controllers that swapped the keys.
     pub swapped: u64,
     /// Ends that closed cleanly.
@@ -125,11 +127,10 @@ fn scene(rng: &mut Rng) -> Result<Outcome, Violation> {
         End::new(other, in_messages, rng),
     ];
     let attack = rng.chance(600).then(|| Attack::draw(rng));
-    // By the index of the end that speaks; an attack strikes what the dialer says.
-    let mut lines = [
-        Line::new(plan.handshake(), attack),
-        Line::new(plan.handshake(), None),
-    ];
+    // By the index of the end that speaks; an attack strikes what one of them says.
+    let struck = rng.pick(&[0, 1]);
+    let line = |at| Line::new(plan.handshake(), attack.filter(|_| at == struck));
+    let mut lines = [line(0), line(1)];
     let mut samples = BTreeSet::new();
     let (mut now, mut idle) = (Instant::ZERO, 0);
     while idle < 4 {
@@ -164,12 +165,15 @@ fn scene(rng: &mut Rng) -> Result<Outcome, Violation> {
             return Err(Violation::new("a handshake has its deadline", "none"));
         }
     }
-    judge(&plan, &ends, &lines, attack)?;
+    let hit = lines[struck].hit;
+    let attack = attack.map(|attack| (struck, attack));
+    judge(&plan, &ends, hit, attack)?;
     let closed = |how| ends.iter().filter(|end| end.closed == Some(how)).count() as u64;
     Ok(Outcome {
         delivered: ends.iter().map(End::delivered).sum(),
         sealed: samples.len() as u64,
-        attacks: u64::from(lines[0].hit),
+        attacks: u64::from(hit),
+        backwards: u64::from(hit && struck == 1),
         swapped: u64::from(plan.controller == Some(true)),
         clean: closed(true),
         failed: ends
@@ -183,8 +187,8 @@ fn scene(rng: &mut Rng) -> Result<Outcome, Violation> {
 fn judge(
     plan: &Plan,
     ends: &[End; 2],
-    lines: &[Line; 2],
-    attack: Option<Attack>,
+    hit: bool,
+    attack: Option<(usize, Attack)>,
 ) -> Result<(), Violation> {
     let [dialer, listener] = ends;
     if plan.controller == Some(true) {
@@ -207,11 +211,15 @@ fn judge(
         }
         return Ok(());
     }
-    if lines[0].hit {
+    if let Some((struck, attack)) = attack.filter(|_| hit) {
+        let (speaker, victim) = (&ends[struck], &ends[1 - struck]);
         // The final message again, when nobody listens any more.
-        let behind = matches!(attack, Some(Attack::Repeat(_)));
-        if listener.ended && !(behind && listener.heard_all_of(dialer)) {
-            return Err(Violation::new("an attack is seen", format!("{attack:?}")));
+        let behind = matches!(attack, Attack::Repeat(_));
+        if victim.ended && !(behind && victim.heard_all_of(speaker)) {
+            return Err(Violation::new(
+                "an attack is seen",
+                format!("{attack:?} on {struck}"),
+            ));
         }
         return Ok(());
     }

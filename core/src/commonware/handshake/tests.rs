@@ -240,27 +240,65 @@ fn case_110_another_era_is_refused() {
     }
 }
 
-#[test]
-fn trap_01_small_order_identities_are_refused_by_both_ends_in_every_era() {
+/// An identity that every signature like this one fits.
+const SMALL_ORDER: [u8; 32] = {
     let mut identity = [0; 32];
     identity[0] = 1;
+    identity
+};
+
+/// What a dialer of that identity says.
+fn dial_as_small_order(profile: Profile) -> Vec<Vec<u8>> {
     let mut signature = [0; 64];
     signature[0] = 1;
+    let (_, mut frames) = dial(profile);
+    let last = frames.last_mut().unwrap();
+    let end = last.len();
+    last[end - 64..].copy_from_slice(&signature);
+    if profile == Profile::A {
+        last[end - 96..end - 64].copy_from_slice(&SMALL_ORDER);
+    } else {
+        frames[0] = SMALL_ORDER.to_vec();
+    }
+    frames
+}
+
+#[test]
+fn trap_01_small_order_identities_are_refused_by_both_ends_in_every_era() {
     for profile in Profile::ALL {
-        let refused = Dialer::start(&terms(profile, 1), &identity, secret(11), NOW);
+        let refused = Dialer::start(&terms(profile, 1), &SMALL_ORDER, secret(11), NOW);
         assert_eq!(class(refused), Some(Class::Identity), "{profile}");
-        let (_, mut frames) = dial(profile);
-        let last = frames.last_mut().unwrap();
-        let end = last.len();
-        last[end - 64..].copy_from_slice(&signature);
-        if profile == Profile::A {
-            last[end - 96..end - 64].copy_from_slice(&identity);
-        } else {
-            frames[0] = identity.to_vec();
-        }
-        let refused = listen_as(&terms(profile, 2), &frames, NOW);
+        let refused = listen_as(&terms(profile, 2), &dial_as_small_order(profile), NOW);
         assert_eq!(class(refused), Some(Class::Identity), "{profile}");
     }
+}
+
+#[test]
+fn the_identity_comes_before_the_window() {
+    let late = NOW.after(Duration::from_secs(11));
+    for profile in Profile::ALL {
+        let refused = listen_as(&terms(profile, 2), &dial_as_small_order(profile), late);
+        assert_eq!(class(refused), Some(Class::Identity), "{profile}");
+        let (_, frames) = dial(profile);
+        let refused = listen_as(&terms(profile, 2), &frames, late);
+        assert_eq!(class(refused), Some(Class::Stale), "{profile}");
+    }
+}
+
+/// In era a the answer names its signer, too.
+#[test]
+fn the_identity_of_an_answer_comes_before_the_window() {
+    let (dialer, frames) = dial(Profile::A);
+    let (answer, _) = listen(Profile::A, &frames).unwrap();
+    let mut forged = answer.clone();
+    // Signer, signature, confirmation.
+    let signer = forged.len() - 32 - 64 - 16;
+    forged[signer..signer + 32].copy_from_slice(&SMALL_ORDER);
+    let late = NOW.after(Duration::from_secs(11));
+    let refused = dialer.finish(&forged, late);
+    assert_eq!(class(refused), Some(Class::Identity));
+    let refused = dial(Profile::A).0.finish(&answer, late);
+    assert_eq!(class(refused), Some(Class::Stale));
 }
 
 #[test]
@@ -270,14 +308,25 @@ fn trap_02_a_key_that_agrees_on_nothing_is_refused_by_both_ends() {
             let (dialer, frames) = dial(profile);
             let listener = terms(profile, 2);
             // The other end signs the low-order key honestly: only the agreement can notice.
-            let forged = sign_first(&terms(profile, 1), &listener, &key);
-            let verified = listen_as(&listener, &[frames[0].clone(), forged], NOW).unwrap();
+            let mut frames = frames;
+            let honest = frames[1].clone();
+            frames[1] = sign_first(&terms(profile, 1), &listener, &key);
+            let verified = listen_as(&listener, &frames, NOW).unwrap();
             let refused = verified.answer(secret(22), NOW);
             assert_eq!(class(refused), Some(Class::WeakKey), "{profile}");
+            // A signature that is none is seen before.
+            *frames[1].last_mut().unwrap() ^= 1;
+            let refused = listen_as(&listener, &frames, NOW);
+            assert_eq!(class(refused), Some(Class::Auth), "{profile}");
 
-            let answer = sign_answer(&terms(profile, 1), &listener, &frames[1], &key);
+            let mut answer = sign_answer(&terms(profile, 1), &listener, &honest, &key);
             let refused = dialer.finish(&answer, NOW);
             assert_eq!(class(refused), Some(Class::WeakKey), "{profile}");
+            // The signature ends before the confirmation.
+            let end = answer.len() - 32;
+            answer[end - 1] ^= 1;
+            let refused = dial(profile).0.finish(&answer, NOW);
+            assert_eq!(class(refused), Some(Class::Auth), "{profile}");
         }
     }
 }
