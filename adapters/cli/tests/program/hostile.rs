@@ -359,7 +359,9 @@ fn a_clock_that_is_off_is_named_as_the_cause() {
 fn a_ticket_that_is_not_valid_yet_is_told_from_a_clock_of_ours_that_is_off() {
     let midnight = Some("Sat, 01 Jan 2000 00:00:00 GMT");
     let early = |start| {
-        format!("the SAS holds only from {start}: the clock of the machine that made it is ahead")
+        format!(
+            "the SAS holds only from {start}: the clock of the machine that made it is ahead; set it and get a new ticket"
+        )
     };
     let cases = [
         // By the service's clock, whatever ours says.
