@@ -76,11 +76,13 @@ impl End {
             self.machine.write(now, &message).unwrap_or(0)
         };
         let rest = message.split_off(taken);
-        if !rest.is_empty() {
+        // An empty message is said as well.
+        let whole = rest.is_empty();
+        if !whole {
             self.to_say.push(rest);
         }
         self.said.push(message);
-        taken > 0
+        taken > 0 || whole
     }
 
     /// The application listens; true if it heard something.
@@ -235,9 +237,12 @@ impl End {
         if rng.chance(700) {
             moved |= self.listen(now, rng)?;
         } else {
-            let readable = self.machine.is_readable() && self.machine.is_receivable();
-            moved |= readable && !self.ended && self.machine.error().is_none();
+            // Empty messages are receivable, and not readable; reading passes over them.
+            let waits = self.machine.is_readable() || self.machine.is_receivable();
+            moved |= waits && !self.ended && self.machine.error().is_none();
         }
+        // Listening may have made room for what is under way.
+        moved |= self.machine.wants_bytes() && !theirs.is_empty();
         Ok(moved)
     }
 
