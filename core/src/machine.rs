@@ -158,7 +158,8 @@ pub trait Channel: Machine {
     /// Copies received plaintext into `out`.
     fn read(&mut self, now: Instant, out: &mut [u8]) -> Result<Read, Error>;
 
-    /// True when [`Channel::read`] would not say [`Read::Pending`].
+    /// True when [`Channel::read`] would not say [`Read::Pending`], or has to be called to make
+    /// room: a machine full of messages without a byte takes nothing more.
     fn is_readable(&self) -> bool;
 
     /// True when [`Channel::write`] would take at least one byte, or fail.

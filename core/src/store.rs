@@ -407,6 +407,9 @@ pub struct Profile {
     pub writes_before_rotation: Option<u32>,
     /// Number of sequence numbers there are; [`None`]: all of u64.
     pub sequences: Option<u64>,
+    /// Messages 2 among which a dialer finds its own: the oldest so many. [`None`]: it finds it
+    /// among any number.
+    pub tokens_in_sight: Option<u16>,
     /// The shortest sensible pause between two polls that find nothing.
     pub shortest_poll: Duration,
 }

@@ -137,6 +137,7 @@ fn queue_profile(largest_chunk: usize, batch: usize, limits: &QueueLimits) -> Pr
         releases_in_flight: limits.deletes_in_flight,
         writes_before_rotation: None,
         sequences: None,
+        tokens_in_sight: None,
         shortest_poll: Duration::from_millis(10),
     }
 }
@@ -204,6 +205,7 @@ fn tables(rng: &mut Rng) -> (Profile, Driver) {
         releases_in_flight: 0,
         writes_before_rotation: None,
         sequences: Some(1_000_000_000),
+        tokens_in_sight: None,
         shortest_poll: Duration::from_millis(10),
     };
     (profile, Driver::Table(limits, habit))

@@ -44,6 +44,7 @@ fn profile() -> Profile {
         releases_in_flight: 0,
         writes_before_rotation: Some(49_990),
         sequences: None,
+        tokens_in_sight: None,
         shortest_poll: Duration::from_millis(10),
     }
 }

@@ -266,6 +266,7 @@ pub(crate) fn profile(rng: &mut Rng) -> Profile {
         releases_in_flight: 0,
         writes_before_rotation: Some(rng.pick(&[2, 3, 5, 10, 50, 49_990])),
         sequences: None,
+        tokens_in_sight: None,
         shortest_poll: Duration::from_millis(10),
     }
 }

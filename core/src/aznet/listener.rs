@@ -287,7 +287,12 @@ impl Listener {
     /// Half-open connections take all the room there is for them.
     fn is_crowded(&self) -> bool {
         let half_open = self.janitor.half_open();
-        half_open.saturating_add(self.candidates.len()) >= self.config.half_open.max(1)
+        // One more token than those of dialers that may never come is to be in sight.
+        let sight = self
+            .profile
+            .tokens_in_sight
+            .map_or(usize::MAX, |tokens| usize::from(tokens.saturating_sub(1)));
+        half_open.saturating_add(self.candidates.len()) >= self.config.half_open.min(sight).max(1)
     }
 
     /// When the oldest half-open connection has had its time.

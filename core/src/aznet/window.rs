@@ -68,6 +68,7 @@ mod tests {
             releases_in_flight: 0,
             writes_before_rotation: None,
             sequences: None,
+            tokens_in_sight: None,
             shortest_poll: Duration::from_millis(10),
         }
     }

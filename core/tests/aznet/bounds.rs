@@ -1,11 +1,11 @@
 //! What a listener that is left running holds at the most, and who waits for whom.
 
 use crate::connecting::{dialer, settle};
-use crate::world::{World, config};
+use crate::world::{World, config, profile};
 use bytes::Bytes;
 use std::time::Duration;
-use stillwire_core::aznet::{Config, Dialer};
-use stillwire_core::store::{Failure, FailureKind, Operation};
+use stillwire_core::aznet::{Config, Dialer, Listener, ListenerSecurity};
+use stillwire_core::store::{Failure, FailureKind, Operation, Profile};
 use stillwire_core::{Class, Error, Input, Machine, Output};
 
 /// Leaves the dialer's handshake in the store, and lets nobody drive it any further.
@@ -96,6 +96,23 @@ fn the_oldest_half_open_connection_gives_way_and_only_when_it_had_its_time() {
     settle(&mut world, Duration::from_secs(5));
     assert_eq!(world.accepted.len(), 7);
     drop((dead, more, last));
+}
+
+#[test]
+fn no_more_are_half_open_than_leave_the_next_dialers_token_in_sight() {
+    let few = Profile {
+        tokens_in_sight: Some(4),
+        ..profile()
+    };
+    let mut world = World::new(config());
+    let security = ListenerSecurity::Nn;
+    world.listener = Listener::new(config(), few, security, [1; 32], world.now);
+    let callers = crowd(&mut world, 10..20);
+    settle(&mut world, Duration::from_secs(4));
+    assert_eq!((world.accepted.len(), world.listener.half_open()), (3, 3));
+    assert_eq!(world.store.tokens.len(), 3);
+    assert_eq!(world.store.handshakes.len(), 7, "the others wait");
+    drop(callers);
 }
 
 #[test]

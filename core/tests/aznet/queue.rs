@@ -23,6 +23,7 @@ pub(crate) fn profile() -> Profile {
         releases_in_flight: 8,
         writes_before_rotation: None,
         sequences: None,
+        tokens_in_sight: None,
         shortest_poll: Duration::from_millis(10),
     }
 }

@@ -23,6 +23,7 @@ pub(crate) fn profile() -> Profile {
         releases_in_flight: 0,
         writes_before_rotation: Some(5),
         sequences: None,
+        tokens_in_sight: None,
         shortest_poll: Duration::from_millis(10),
     }
 }

@@ -99,6 +99,22 @@ fn trap_07_empty_plaintexts_are_no_zero_byte_reads() {
 }
 
 #[test]
+fn whoever_reads_bytes_is_told_to_make_room_when_empty_messages_fill_it() {
+    let config = Config {
+        receive_buffer: 4_096,
+        ..Config::default()
+    };
+    let mut world = World::established(&config);
+    while world.listener.wants_bytes() {
+        assert!(world.dialer.send(NOW, b"").unwrap());
+        world.run().unwrap();
+    }
+    assert!(world.listener.is_readable());
+    assert_eq!(read_all(&mut world.listener), (vec![], Ok(Read::Pending)));
+    assert!(world.listener.wants_bytes() && !world.listener.is_readable());
+}
+
+#[test]
 fn small_writes_gather_into_one_message() {
     let mut world = World::established(&Config::default());
     for byte in 0..100 {

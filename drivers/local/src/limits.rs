@@ -29,6 +29,7 @@ pub(crate) fn profile(
         releases_in_flight: 0,
         writes_before_rotation,
         sequences: None,
+        tokens_in_sight: None,
         shortest_poll,
     }
 }

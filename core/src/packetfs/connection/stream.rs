@@ -53,7 +53,8 @@ impl Channel for Connection {
     }
 
     fn is_readable(&self) -> bool {
-        self.inbound.has_plaintext() || self.inbound.ended || self.error.is_some()
+        let full = self.inbound.is_full(&self.link.config);
+        full || self.inbound.has_plaintext() || self.inbound.ended || self.error.is_some()
     }
 
     fn is_writable(&self) -> bool {

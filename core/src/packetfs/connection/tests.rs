@@ -142,6 +142,22 @@ fn an_empty_record_is_no_end_of_a_byte_stream() {
 }
 
 #[test]
+fn whoever_reads_bytes_is_told_to_make_room_when_empty_messages_fill_it() {
+    let config = Config {
+        receive_buffer: 4_096,
+        ..Config::default()
+    };
+    let (mut one, mut other) = established(&config);
+    while other.wants_bytes() {
+        one.send(T0, &[]).unwrap();
+        settle(&mut one, &mut other, 100);
+    }
+    assert!(other.is_readable());
+    assert_eq!(other.read(T0, &mut [0]).unwrap(), Read::Pending);
+    assert!(other.wants_bytes() && !other.is_readable());
+}
+
+#[test]
 fn wrong_keys_are_found_before_anything_is_delivered() {
     let config = Config::default();
     let mut one = Connection::initiator(config.clone(), psk(1), Rng::from_seed([1; 32]), T0);

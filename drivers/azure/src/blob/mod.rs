@@ -126,6 +126,7 @@ impl BlobStore {
             releases_in_flight: 0,
             writes_before_rotation: Some(limits.writes_before_rotation),
             sequences: None,
+            tokens_in_sight: None,
             shortest_poll: Duration::from_millis(10),
         }
     }

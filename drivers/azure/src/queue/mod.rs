@@ -55,6 +55,8 @@ pub const TOKEN_PERMISSIONS: &str = "r";
 pub const LARGEST_CHUNK: usize = 49_080;
 /// Messages one request gets at the most.
 pub const BATCH: usize = 32;
+/// Messages that one look at a queue shows.
+const TOKENS_IN_SIGHT: u16 = 32;
 /// How far ahead of the next chunk a message may be to be kept; also how many chunks a writer may
 /// have under way.
 pub const WINDOW: u16 = 256;
@@ -172,6 +174,7 @@ impl QueueStore {
             releases_in_flight: limits.deletes_in_flight,
             writes_before_rotation: None,
             sequences: None,
+            tokens_in_sight: Some(TOKENS_IN_SIGHT),
             shortest_poll: Duration::from_millis(10),
         }
     }

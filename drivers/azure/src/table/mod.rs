@@ -140,6 +140,7 @@ impl TableStore {
             writes_before_rotation: None,
             releases_in_flight: 0,
             sequences: Some(ROWS),
+            tokens_in_sight: None,
             shortest_poll: Duration::from_millis(10),
         }
     }
