@@ -124,6 +124,10 @@ fn a_command_is_served_over_every_service() {
         assert_ne!(ids[0], ids[1], "{name}: one command each");
         listener.signal(rustix::process::Signal::INT);
         listener.finish().expect(130);
+        let left = everything(name, &account(name, &place));
+        for place in ids.iter().flat_map(|id| places_of(name, id)) {
+            assert!(!left.contains(&place), "{name}: {place} is left");
+        }
     }
 }
 

@@ -4,6 +4,7 @@ use crate::Emulator;
 use crate::carrier::ticket_of;
 use crate::go::{config, echo, exchange, number, pattern};
 use crate::hostile::signed;
+use stillwire_azure::queue::Limits;
 use tokio::io::{AsyncReadExt, AsyncWriteExt};
 
 const SIZES: [usize; 5] = [0, 1, 1_000, 100_000, 5_000_000];
@@ -85,6 +86,31 @@ async fn a_half_close_leaves_the_other_direction_open() {
     assert_eq!(number(&done, "received"), Some(300_000), "{done}");
     connection.closed().await.unwrap();
     listener.stop().await.unwrap();
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn a_reader_that_deletes_nothing_gets_every_byte_and_the_queues_go_in_the_end() {
+    let Some(emulator) = Emulator::open_on("azqueue", "leaving_messages") else {
+        return;
+    };
+    let mut options = emulator.options();
+    options.queue = Limits::leaving();
+    let mut listener = emulator.listen(&options, config()).await;
+    let url = listener.ticket().to_string();
+    let dialing = emulator.dial(&url, config());
+    let (dialed, accepted) = tokio::join!(dialing, listener.accept());
+    let accepted = accepted.unwrap();
+    let place = format!("req-{}?comp=metadata", accepted.id());
+    let (mut dialer, mut listening) = tokio::join!(exchange(dialed, 7, 5_000_000), echo(accepted));
+    assert_eq!(listening.stats().bytes_received, 5_000_000);
+    assert_eq!(listening.stats().deletes, 0);
+    let there = signed(&emulator, "GET", &place, &[], b"").await;
+    assert_eq!(there.status(), 200);
+    let (one, other) = tokio::join!(dialer.closed(), listening.closed());
+    one.and(other).unwrap();
+    listener.stop().await.unwrap();
+    let there = signed(&emulator, "GET", &place, &[], b"").await;
+    assert_eq!(there.status(), 404);
 }
 
 async fn status(method: &str, url: String, body: &str) -> u16 {

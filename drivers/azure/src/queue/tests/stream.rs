@@ -1,4 +1,5 @@
 use super::*;
+use base64ct::{Base64, Encoding as _};
 
 // `u64 BE sequence ‖ u32 BE 16 ‖ 16 bytes`, in base64 by somebody else's hand.
 const M0: &str = "AAAAAAAAAAAAAAAQQUFBQUFBQUFBQUFBQUFBQQ==";
@@ -212,6 +213,11 @@ fn a_full_batch_says_that_there_is_more() {
 #[test]
 fn messages_that_do_not_decode_are_left_and_disturb_nobody() {
     let session = accepting();
+    // Whole, and a byte longer than a chunk may be.
+    let mut oversized = vec![0; 8];
+    oversized.extend_from_slice(&(LARGEST_CHUNK as u32 - 3).to_be_bytes());
+    oversized.resize(8 + LARGEST_CHUNK + 1, b'A');
+    let oversized = Base64::encode_string(&oversized);
     let junk = [
         "",
         "not base64",
@@ -221,6 +227,7 @@ fn messages_that_do_not_decode_are_left_and_disturb_nobody() {
         "AAAAAAAAAAAAAAAQQUFBQUFBQUFBQUFBQUFBQQAAABBBQUFBQUFBQUFBQUFBQUFB",
         "AAAAAAAAAAAAAAAPQUFBQUFBQUFBQUFBQUFB",
         "&lt;b&gt;&amp;&lt;/b&gt;",
+        oversized.as_str(),
     ];
     for round in 0..5 {
         let ids: Vec<String> = (0..junk.len()).map(|n| format!("junk{n}")).collect();

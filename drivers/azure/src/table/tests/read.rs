@@ -1,4 +1,5 @@
 use super::*;
+use base64ct::{Base64, Encoding as _};
 
 const LIMIT: usize = 983_040;
 
@@ -185,7 +186,12 @@ fn an_empty_page_with_a_continuation_is_followed_but_not_for_ever() {
 
 #[test]
 fn a_row_that_is_no_chunk_is_the_peers_fault_and_rows_before_it_are_not_lost() {
+    // A chunk that is whole, in a property that holds a byte more than one may.
+    let mut large = 65_533_u32.to_be_bytes().to_vec();
+    large.resize(65_537, b'B');
+    let large = Base64::encode_string(&large);
     for bad in [
+        row("000000001", &large),
         row("000000001", "@@@@"),
         row("000000001", ""),
         row("000000001", "AAAA"),
