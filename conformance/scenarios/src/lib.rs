@@ -22,6 +22,8 @@ pub fn config() -> Config {
         policy: Policy::Latency,
         accept_poll: Duration::from_millis(5),
         token_poll: Duration::from_millis(5),
+        // The emulator stands still for tens of seconds while it sweeps its queues.
+        connect_timeout: Duration::from_secs(90),
         ..Config::default()
     }
 }
