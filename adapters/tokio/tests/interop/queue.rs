@@ -101,11 +101,11 @@ async fn a_reader_that_deletes_nothing_gets_every_byte_and_the_queues_go_in_the_
     let (dialed, accepted) = tokio::join!(dialing, listener.accept());
     let accepted = accepted.unwrap();
     let place = format!("req-{}?comp=metadata", accepted.id());
+    let there = signed(&emulator, "GET", &place, &[], b"").await;
+    assert_eq!(there.status(), 200);
     let (mut dialer, mut listening) = tokio::join!(exchange(dialed, 7, 5_000_000), echo(accepted));
     assert_eq!(listening.stats().bytes_received, 5_000_000);
     assert_eq!(listening.stats().deletes, 0);
-    let there = signed(&emulator, "GET", &place, &[], b"").await;
-    assert_eq!(there.status(), 200);
     let (one, other) = tokio::join!(dialer.closed(), listening.closed());
     one.and(other).unwrap();
     listener.stop().await.unwrap();
