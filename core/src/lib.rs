@@ -88,6 +88,7 @@ pub mod aznet;
 pub mod commonware;
 pub mod crypto;
 mod error;
+mod gather;
 pub mod machine;
 pub mod packetfs;
 pub mod store;

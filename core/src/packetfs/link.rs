@@ -10,6 +10,7 @@ use super::wire::preface::{LONG, announced};
 use super::wire::{ChannelId, Direction, TAG};
 use crate::crypto::Rng;
 use crate::error::{Error, Timer};
+use crate::gather;
 use crate::time::Instant;
 use alloc::collections::VecDeque;
 use alloc::vec::Vec;
@@ -157,7 +158,7 @@ impl Link {
     fn gather(&mut self, bytes: &mut &[u8], size: usize) -> bool {
         let missing = size.saturating_sub(self.piece.len()).min(bytes.len());
         let (taken, rest) = bytes.split_at(missing);
-        append(&mut self.piece, taken, size);
+        gather::append(&mut self.piece, taken, size);
         *bytes = rest;
         self.piece.len() >= size
     }
@@ -288,17 +289,6 @@ impl Link {
     pub(super) fn skip_to_epoch(&mut self, epoch: u32) {
         self.sending = Sending::at(self.sending.direction(), epoch);
     }
-}
-
-/// Appends to what is held for something of at most `most` bytes.
-pub(super) fn append(held: &mut Vec<u8>, bytes: &[u8], most: usize) {
-    let needed = held.len().saturating_add(bytes.len());
-    if needed > held.capacity() {
-        // Twice the room each time, and never more than the whole needs.
-        let room = held.capacity().saturating_mul(2).min(most).max(needed);
-        held.reserve_exact(room.saturating_sub(held.len()));
-    }
-    held.extend_from_slice(bytes);
 }
 
 /// A record with room for its header, to which a payload of `length` bytes is appended.

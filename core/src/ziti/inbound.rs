@@ -4,6 +4,7 @@ use super::config::Config;
 use super::secretstream::{MAC, PREFIX, Pull, tag};
 use super::wire::{self, FRAME_PREFIX};
 use crate::error::{Class, Error};
+use crate::gather;
 use alloc::collections::VecDeque;
 use alloc::vec::Vec;
 use bytes::{Buf, Bytes};
@@ -156,13 +157,7 @@ fn prefix<'a>(
 fn body(mut part: Vec<u8>, length: usize, bytes: &[u8]) -> (Frame, &[u8]) {
     let take = length.saturating_sub(part.len()).min(bytes.len());
     let (now, rest) = bytes.split_at(take);
-    let needed = part.len().saturating_add(take);
-    if needed > part.capacity() {
-        // Twice the room each time, and never more than the whole frame needs.
-        let room = part.capacity().saturating_mul(2).max(needed).min(length);
-        part.reserve_exact(room.saturating_sub(part.len()));
-    }
-    part.extend_from_slice(now);
+    gather::append(&mut part, now, length);
     (Frame::Body(part, length), rest)
 }
 

@@ -1,6 +1,6 @@
 //! Every bit of a handshake, flipped: what is altered is refused at once, and for what it is.
 
-use super::world::{End, Pair, UNIX, anyone, config};
+use super::world::{End, Pair, UNIX, anyone, config, flights};
 use std::time::Duration;
 use stillwire_core::commonware::Profile;
 use stillwire_core::crypto::ed25519;
@@ -142,16 +142,6 @@ fn expected(profile: Profile, flight: usize, said: &[u8], altered: &[u8], bit: u
         Tagged => AtOnce(Class::Encoding),
         Bound => AtOnce(Class::Auth),
     }
-}
-
-/// What each end says: dialer's first flight, listener's answer, dialer's Ack.
-fn flights(profile: Profile) -> [Vec<u8>; 3] {
-    let mut pair = Pair::new(&config(profile), anyone());
-    let first = std::mem::take(&mut pair.dialer.out);
-    pair.listener.feed(pair.now, &first).unwrap();
-    let answer = std::mem::take(&mut pair.listener.out);
-    pair.dialer.feed(pair.now, &answer).unwrap();
-    [first, answer, std::mem::take(&mut pair.dialer.out)]
 }
 
 /// The end that this flight is for, where it waits for it.

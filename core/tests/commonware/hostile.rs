@@ -1,20 +1,10 @@
 //! Peers and paths that mean harm: nothing is delivered that was not authentic.
 
-use super::world::{End, Pair, UNIX, anyone, class, config, identity, public};
+use super::world::{End, Pair, UNIX, anyone, class, config, flights, identity, public};
 use std::time::Duration;
 use stillwire_core::commonware::{Config, Connection, Profile};
 use stillwire_core::crypto::Rng;
 use stillwire_core::{Channel, Class, Error, Instant, Messages, Received, Streamed};
-
-/// The bytes of an honest handshake: dialer's first flight, listener's answer, dialer's Ack.
-fn recorded(profile: Profile) -> [Vec<u8>; 3] {
-    let mut pair = Pair::new(&config(profile), anyone());
-    let first = std::mem::take(&mut pair.dialer.out);
-    pair.listener.feed(pair.now, &first).unwrap();
-    let answer = std::mem::take(&mut pair.listener.out);
-    pair.dialer.feed(pair.now, &answer).unwrap();
-    [first, answer, std::mem::take(&mut pair.dialer.out)]
-}
 
 /// The same two ends again, with `flights` instead of what they say; stops where one is refused.
 fn replay(profile: Profile, flights: &[Vec<u8>; 3]) -> (End, End) {
@@ -32,7 +22,7 @@ fn replay(profile: Profile, flights: &[Vec<u8>; 3]) -> (End, End) {
 #[test]
 fn the_replay_of_everything_unaltered_connects() {
     for profile in Profile::ALL {
-        let (dialer, listener) = replay(profile, &recorded(profile));
+        let (dialer, listener) = replay(profile, &flights(profile));
         assert!(dialer.is_established() && listener.is_established());
     }
 }
@@ -40,7 +30,7 @@ fn the_replay_of_everything_unaltered_connects() {
 #[test]
 fn every_truncation_of_the_handshake_ends_it() {
     for profile in Profile::ALL {
-        let flights = recorded(profile);
+        let flights = flights(profile);
         for flight in 0..3 {
             for cut in 0..flights[flight].len() {
                 let mut pair = Pair::new(&config(profile), anyone());
@@ -65,7 +55,7 @@ fn every_truncation_of_the_handshake_ends_it() {
 #[test]
 fn case_099_100_frames_off_by_one_are_refused_at_their_prefix() {
     for profile in Profile::ALL {
-        let flights = recorded(profile);
+        let flights = flights(profile);
         for flight in 0..3 {
             let frames = if flight == 0 && profile != Profile::A {
                 2
@@ -107,7 +97,7 @@ fn over_long_lengths_are_refused_before_anything_comes() {
             &[0xff, 0xff, 0xff, 0xff, 0x0f]
         };
         for flight in 0..3 {
-            let flights = recorded(profile);
+            let flights = flights(profile);
             let mut pair = Pair::new(&config(profile), anyone());
             let victim = if flight == 1 {
                 &mut pair.dialer
@@ -176,7 +166,7 @@ fn a_reflected_first_flight_is_refused() {
 #[test]
 fn case_108_109_flights_of_another_session_are_refused() {
     for profile in Profile::ALL {
-        let [_, answer, ack] = recorded(profile);
+        let [_, answer, ack] = flights(profile);
         let mut other = Pair::seeded(&config(profile), anyone(), 99);
         let refused = other.dialer.feed(other.now, &answer);
         assert_eq!(

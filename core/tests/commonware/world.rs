@@ -222,3 +222,13 @@ fn carry(from: &mut End, to: &mut End, size: usize, now: Instant) -> bool {
     }
     moved
 }
+
+/// What each end of an honest handshake says: dialer's first flight, listener's answer, dialer's Ack.
+pub(crate) fn flights(profile: Profile) -> [Vec<u8>; 3] {
+    let mut pair = Pair::new(&config(profile), anyone());
+    let first = std::mem::take(&mut pair.dialer.out);
+    pair.listener.feed(pair.now, &first).unwrap();
+    let answer = std::mem::take(&mut pair.listener.out);
+    pair.dialer.feed(pair.now, &answer).unwrap();
+    [first, answer, std::mem::take(&mut pair.dialer.out)]
+}

@@ -233,7 +233,8 @@ fn denied(context: &Context<'_>, headers: &Headers, code: &str) -> String {
             && start > now
         {
             return format!(
-                "the SAS holds only from {}: the clock of the machine that made it is ahead; set it and get a new ticket",
+                "the SAS holds only from {}: the clock of the machine that made it is ahead; set it \
+                 and get a new ticket",
                 iso8601(start)
             );
         }

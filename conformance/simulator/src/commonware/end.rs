@@ -223,7 +223,7 @@ impl End {
     }
 
     pub(super) fn has_sent_all(&self) -> bool {
-        self.machine.has_sent_all() && !self.machine.has_output()
+        self.machine.has_sent_all()
     }
 
     pub(super) fn is_busy(&self) -> bool {

@@ -248,7 +248,7 @@ impl End {
 
     /// Our direction of the carrier ends.
     pub(super) fn has_sent_all(&self) -> bool {
-        self.machine.has_sent_all() && !self.machine.has_output()
+        self.machine.has_sent_all()
     }
 
     pub(super) fn has_said_all(&self) -> bool {

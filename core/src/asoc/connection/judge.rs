@@ -8,6 +8,7 @@ use crate::asoc::hardened;
 use crate::asoc::rotation::Notice;
 use crate::asoc::wire::{self, Dialect, Header, kind};
 use crate::error::{Class, Error};
+use crate::gather;
 use crate::time::Instant;
 use bytes::Bytes;
 
@@ -192,7 +193,7 @@ impl Connection {
     fn gather(&mut self, bytes: &mut Bytes, most: usize) {
         let room = most.saturating_sub(self.gathered.len());
         let taken = bytes.split_to(room.min(bytes.len()));
-        self.gathered.extend_from_slice(&taken);
+        gather::append(&mut self.gathered, &taken, most);
     }
 
     /// A gathered payload is complete.

@@ -3,10 +3,11 @@
 use super::{Event, LAST, MORE, Role, Session, out_of_place};
 use crate::crypto::{Rng, blake3};
 use crate::error::{Class, Error};
+use crate::gather;
 use crate::machine::{Input, Machine, Output, Streamed};
 use crate::packetfs::blob::Blob;
 use crate::packetfs::blueprint::{Blueprint, WINDOW};
-use crate::packetfs::link::{Incoming, append};
+use crate::packetfs::link::Incoming;
 use crate::packetfs::rebuild::Rebuilder;
 use crate::packetfs::wire::ChannelId;
 use crate::packetfs::wire::control::{COMPLETE, END};
@@ -170,7 +171,7 @@ impl<B: Blob> Receiver<B> {
                 "the blueprint is larger than the configured limit",
             ));
         }
-        append(parts, bytes, most);
+        gather::append(parts, bytes, most);
         if *kind == MORE {
             return Ok(());
         }

@@ -1,8 +1,8 @@
 //! What a listener says in the metadata of the queue it writes to, so that whoever cleans up knows
 //! that it is there.
 //!
-//! It costs one request every [`DATED_EVERY`] per connection: the write that comes next, be it a ping, is
-//! preceded by a Set Queue Metadata. What becomes of that makes no difference to the write.
+//! It costs one request every [`DATED_EVERY`] per connection: the write that comes next, be it a
+//! ping, is preceded by a Set Queue Metadata. What becomes of that makes no difference to the write.
 
 use core::sync::atomic::{AtomicI64, Ordering};
 use core::time::Duration;
@@ -11,9 +11,9 @@ use std::sync::{Mutex, PoisonError};
 use stillwire_core::UnixTime;
 use stillwire_core::aznet::ConnectionId;
 
-/// How old the date may grow that a listener gives the queue it writes to: the write that comes next
-/// is preceded by one more request. Clean-up takes nothing that is younger than five minutes, so one that
-/// is missed does no harm.
+/// How old the date may grow that a listener gives the queue it writes to: the write that comes
+/// next is preceded by one more request. Clean-up takes nothing that is younger than five minutes,
+/// so one that is missed does no harm.
 pub const DATED_EVERY: Duration = Duration::from_secs(120);
 /// Sessions that are dated; beyond, only their creation is.
 const SESSIONS: usize = 65_536;

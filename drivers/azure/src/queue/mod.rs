@@ -53,10 +53,8 @@ pub const TOKEN_PERMISSIONS: &str = "r";
 /// Largest chunk, its prefix included: with the sequence number it fits into a message's 64 KiB of
 /// base64, and the Go program leaves 64 bytes to spare.
 pub const LARGEST_CHUNK: usize = 49_080;
-/// Messages one request gets at the most.
+/// Messages one request gets, or shows, at the most.
 pub const BATCH: usize = 32;
-/// Messages that one look at a queue shows.
-const TOKENS_IN_SIGHT: u16 = 32;
 /// How far ahead of the next chunk a message may be to be kept; also how many chunks a writer may
 /// have under way.
 pub const WINDOW: u16 = 256;
@@ -174,7 +172,7 @@ impl QueueStore {
             releases_in_flight: limits.deletes_in_flight,
             writes_before_rotation: None,
             sequences: None,
-            tokens_in_sight: Some(TOKENS_IN_SIGHT),
+            tokens_in_sight: u16::try_from(BATCH).ok(),
             shortest_poll: Duration::from_millis(10),
         }
     }

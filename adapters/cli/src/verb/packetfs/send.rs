@@ -11,9 +11,9 @@ use crate::units;
 use serde_json::json;
 use std::time::Instant as Clock;
 use stillwire_core::Instant;
+use stillwire_core::packetfs::Blob;
 use stillwire_core::packetfs::encoder::{Encoder, Index};
 use stillwire_core::packetfs::object::{Event, Sender};
-use stillwire_core::packetfs::{Blob, Config};
 
 pub(super) fn run(verb: &PacketfsSend, out: Output) -> Result<(), Fault> {
     let file = FileBlob::open(&verb.file)?;
@@ -25,7 +25,7 @@ pub(super) fn run(verb: &PacketfsSend, out: Output) -> Result<(), Fault> {
         let now = Instant::ZERO;
         Sender::new(terms.role, terms.config, terms.psk, terms.rng, now).map_err(fault)
     })?;
-    let limit = Config::default().blueprint;
+    let limit = verb.end.options.config(verb.end.patience).blueprint;
     let started = Clock::now();
     let bar = out.progress(&verb.file.display().to_string(), file.size());
     let (mut at, mut referenced) = (0, 0);
