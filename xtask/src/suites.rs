@@ -3,7 +3,7 @@
 use std::process::Command;
 use std::time::Duration;
 
-use crate::summary::{Counts, Skips, Verdict};
+use crate::summary::{Counts, Failures, Skips, Verdict};
 use crate::{Problem, house, process};
 
 /// Longer than any step takes from a clean clone on two cores; a step that hangs is
@@ -41,13 +41,16 @@ pub(crate) fn counted(
 /// here it counts as skipped, and why is told at the end.
 pub(crate) fn tested(cargo: &mut Command) -> Verdict {
     let mut skips = Skips::default();
+    let mut failures = Failures::default();
     let verdict = counted(cargo.args(["--", "--show-output"]), |counts, line| {
         counts.read_libtest(line);
         skips.read(line);
+        failures.read(line);
     });
+    let pour = |counts| failures.pour(skips.pour(counts));
     match verdict {
-        Verdict::Ran(counts) => Verdict::Ran(skips.pour(counts)),
-        Verdict::Failed(counts, why) => Verdict::Failed(skips.pour(counts), why),
+        Verdict::Ran(counts) => Verdict::Ran(pour(counts)),
+        Verdict::Failed(counts, why) => Verdict::Failed(pour(counts), why),
         other @ Verdict::Skipped(_) => other,
     }
 }

@@ -13,6 +13,8 @@ pub(crate) struct Counts {
     pub(crate) skipped: u64,
     /// What was skipped, and how often.
     pub(crate) reasons: BTreeMap<String, u64>,
+    /// What failed, and what it said.
+    pub(crate) failures: Vec<String>,
 }
 
 impl Counts {
@@ -47,6 +49,7 @@ impl Counts {
         for (why, times) in &other.reasons {
             *self.reasons.entry(why.clone()).or_default() += times;
         }
+        self.failures.extend(other.failures.iter().cloned());
     }
 }
 
@@ -80,6 +83,55 @@ impl Skips {
             reasons: self.reasons,
             ..Counts::default()
         });
+        counts
+    }
+}
+
+/// What the tests that failed said, without the backtraces between.
+#[derive(Default)]
+pub(crate) struct Failures {
+    names: BTreeSet<String>,
+    /// Whose output is read now.
+    test: String,
+    /// Lines of the panic that are still to come; it may have many, and the first ones say it.
+    rest: u8,
+    /// Panics by test: those that pass may panic on purpose.
+    panics: Vec<(String, String)>,
+}
+
+impl Failures {
+    /// Reads a line of libtest.
+    pub(crate) fn read(&mut self, line: &str) {
+        let result = line.strip_prefix("test ");
+        if let Some(test) = result.and_then(|rest| rest.strip_suffix(" ... FAILED")) {
+            self.names.insert(test.to_owned());
+        }
+        let heading = line.strip_prefix("---- ");
+        if let Some(test) = heading.and_then(|rest| rest.strip_suffix(" stdout ----")) {
+            test.clone_into(&mut self.test);
+            self.rest = 0;
+        } else if line.starts_with("thread '") && line.contains(" panicked at ") {
+            self.panics.push((self.test.clone(), line.to_owned()));
+            self.rest = 3;
+        } else if line.is_empty() || line.starts_with("stack backtrace:") {
+            self.rest = 0;
+        } else if self.rest > 0
+            && let Some((_, panic)) = self.panics.last_mut()
+        {
+            self.rest -= 1;
+            panic.push_str("\n    ");
+            panic.push_str(line);
+        }
+    }
+
+    pub(crate) fn pour(self, mut counts: Counts) -> Counts {
+        for name in self.names {
+            let said = self.panics.iter().filter(|(test, _)| *test == name);
+            let said: Vec<&str> = said.map(|(_, panic)| &**panic).collect();
+            counts
+                .failures
+                .push(format!("{name}: {}", said.join("\n  ")));
+        }
         counts
     }
 }
@@ -161,6 +213,9 @@ impl Summary {
             for (why, times) in &counts.reasons {
                 println!("skipped in {name}, {times} times: {why}");
             }
+            for failure in &counts.failures {
+                println!("failed in {name}: {failure}");
+            }
         }
         let seconds: f64 = self.rows.iter().map(|row| row.3.as_secs_f64()).sum();
         println!("in all {seconds:.0} s\n");
@@ -227,6 +282,31 @@ mod tests {
         assert_eq!((counts.passed, counts.skipped), (7, 3));
         assert_eq!(counts.reasons["no python"], 2);
         assert_eq!(counts.reasons["no disk"], 1);
+    }
+
+    #[test]
+    fn what_a_failed_test_said_is_told_without_its_backtrace() {
+        let mut failures = Failures::default();
+        for line in [
+            "test a ... FAILED",
+            "---- a stdout ----",
+            "",
+            "thread 'a' (7) panicked at src/a.rs:1:2:",
+            "assertion `left == right` failed",
+            "  left: 1",
+            " right: 2",
+            "stack backtrace:",
+            "   0: rust_begin_unwind",
+            "",
+            "---- b stdout ----",
+            "thread 'b' (8) panicked at src/a.rs:3:4:",
+            "on purpose",
+        ] {
+            failures.read(line);
+        }
+        let told = "a: thread 'a' (7) panicked at src/a.rs:1:2:\n    assertion `left == right` \
+                    failed\n      left: 1\n     right: 2";
+        assert_eq!(failures.pour(Counts::default()).failures, [told]);
     }
 
     #[test]
