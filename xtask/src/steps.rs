@@ -48,6 +48,17 @@ const STEPS: &[(&str, &str, Run)] = &[
         ];
         whole(house::cargo().args(arguments))
     }),
+    (
+        "features",
+        "the adapters without Azure, aws-lc and metrics, which the whole workspace has",
+        |_| {
+            let adapters = ["tokio", "async-std", "smol", "blocking"];
+            let adapters = adapters.map(|name| format!("--package=stillwire-{name}"));
+            let mut cargo = house::cargo();
+            cargo.arg("clippy").args(adapters);
+            whole(cargo.args(["--no-default-features", "--", "-D", "warnings"]))
+        },
+    ),
     ("doc", "rustdoc, warnings are errors", |_| {
         let mut cargo = house::cargo();
         whole(
