@@ -360,4 +360,7 @@ def urls(peer):
         out.add(comment, parse(no("encoding"), f"{host}?{pairs}"))
     out.add("a broken port", parse(no("encoding"), f"https://stillwire.blob.core.windows.net:99999x?{query}"))
     out.add("a broken bracket", parse(no("encoding"), f"http://[::1/devstoreaccount1?{query}"))
+    good("a scheme in capitals", f"HTTPS://stillwire.blob.core.windows.net?{query}")
+    for name in sas:
+        out.add(f"{name} empty, to be written", step(no("encoding"), op="aznet.url.format", endpoint=host, **{**sas, name: ""}))
     out.write()

@@ -191,6 +191,54 @@ fn a_thousand_handles_may_be_open() {
     assert_eq!(verified["uuid"], uuid);
 }
 
+/// Once a handle has answered an error, be it only that a request could not be read, it answers
+/// `state`. A replay cache is no handle of this kind: it outlives what it refuses.
+#[test]
+fn a_handle_is_spent_by_a_request_that_cannot_be_read() {
+    let mut iut = Iut::new();
+    let mut ask = |request: Value| object(&iut.answer(request.to_string().as_bytes()));
+    let (key, uuid, zeros) = (
+        "test-key-of-27-bytes-length",
+        "8c1bc277-fd35-402a-9b61-887f82a51352",
+        "00".repeat(32),
+    );
+    let session = json!({
+        "op": "asoc.session", "role": "client", "key": key, "uuid": uuid, "challenge": 5, "max_frame": 64,
+    });
+    let dial = json!({
+        "op": "commonware.dial", "profile": "v0", "namespace": "", "sk": zeros, "esk": zeros,
+        "listener": "4cb5abf6ad79fbf5abbccafcc269d85cd2651ed4b885b5869f241aedf0a5ba29",
+        "time_ms": 0, "max_age_ms": 0, "synchrony_ms": 0,
+    });
+    let push = json!({"op": "ziti.push.new", "key": zeros, "header": "00".repeat(24)});
+    let pull = json!({
+        "op": "ziti.pull.new", "key": zeros, "header": "00".repeat(24), "dialect": "sodium",
+    });
+    let start = json!({"op": "aznet.dial", "id": uuid, "e": zeros, "profile": "nn"});
+    for (made, unreadable) in [
+        (&session, json!({"op": "asoc.input", "bytes": "FF"})),
+        (
+            &session,
+            json!({"op": "asoc.write", "stream": 1_u64 << 32, "plain": ""}),
+        ),
+        (&session, json!({"op": "asoc.end", "stream": -1})),
+        (&session, json!({"op": "asoc.tick"})),
+        (&session, json!({"op": "asoc.notify"})),
+        (&dial, json!({"op": "commonware.dial.finish", "bytes": "0"})),
+        (&push, json!({"op": "ziti.push", "tag": 256, "plain": ""})),
+        (&pull, json!({"op": "ziti.pull", "wire": 7})),
+        (&start, json!({"op": "aznet.finish", "msg2": null})),
+    ] {
+        let handle = ask(made.clone())["handle"].clone();
+        let mut unreadable = unreadable;
+        unreadable["handle"] = handle;
+        let first = ask(unreadable.clone());
+        assert_eq!(first["error"]["class"], "encoding", "{unreadable}");
+        let second = ask(unreadable.clone());
+        assert_eq!(second["error"]["class"], "state", "{unreadable}");
+    }
+}
+
 /// ASoc's largest DATA frame, 16 MiB, comes in one line.
 #[test]
 fn the_largest_frame_is_answered() {

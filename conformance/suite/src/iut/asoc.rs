@@ -355,7 +355,8 @@ fn session(handles: &mut Handles, args: &Args) -> Answer {
     Ok(json!({"handle": handle, "out": hex::encode(&out)}))
 }
 
-/// Uses a session. After an error, or its end, the handle answers `state`.
+/// Uses a session. After an error, or its end, the handle answers `state`. What `run` is asked to do
+/// is read inside it: a request that cannot be read is an error like any other.
 fn with_session(
     handles: &mut Handles,
     args: &Args,
@@ -370,8 +371,8 @@ fn with_session(
 }
 
 fn input(handles: &mut Handles, args: &Args) -> Answer {
-    let bytes = args.bytes("bytes")?;
     with_session(handles, args, |session| {
+        let bytes = args.bytes("bytes")?;
         let met = session.connection.handle(session.now, Input::Bytes(&bytes));
         session.answer(met)
     })
@@ -387,38 +388,38 @@ fn open(handles: &mut Handles, args: &Args) -> Answer {
 }
 
 fn write(handles: &mut Handles, args: &Args) -> Answer {
-    let (stream, plain) = (field(args, "stream")?, args.bytes("plain")?.into());
     with_session(handles, args, |session| {
+        let (stream, plain) = (field(args, "stream")?, args.bytes("plain")?.into());
         let met = session.connection.write(stream, &plain).map(|_| ());
         session.answer(met)
     })
 }
 
 fn end(handles: &mut Handles, args: &Args) -> Answer {
-    let stream = field(args, "stream")?;
     with_session(handles, args, |session| {
+        let stream = field(args, "stream")?;
         let met = session.connection.end(stream);
         session.answer(met)
     })
 }
 
 fn notify(handles: &mut Handles, args: &Args) -> Answer {
-    let notice = match args.optional("acknowledge", Args::array)? {
-        Some(key) => Notice::Acknowledge { key: KeyId(key) },
-        None => Notice::Announce {
-            key: KeyId(args.array("announce")?),
-            activation: now(args)?,
-        },
-    };
     with_session(handles, args, |session| {
+        let notice = match args.optional("acknowledge", Args::array)? {
+            Some(key) => Notice::Acknowledge { key: KeyId(key) },
+            None => Notice::Announce {
+                key: KeyId(args.array("announce")?),
+                activation: now(args)?,
+            },
+        };
         let met = session.connection.notify(notice);
         session.answer(met)
     })
 }
 
 fn tick(handles: &mut Handles, args: &Args) -> Answer {
-    let now = Instant::from_millis(args.number("now_ms")?);
     with_session(handles, args, |session| {
+        let now = Instant::from_millis(args.number("now_ms")?);
         session.now = session.now.max(now);
         match session.connection.handle(session.now, Input::Time) {
             Err(Error::Timeout(_)) => {

@@ -129,9 +129,12 @@ pub(super) fn url_parse(args: &Args) -> Answer {
     Ok(reply)
 }
 
-/// `aznet.url.format`.
+/// `aznet.url.format`. What [`url_parse`] would refuse as empty is not written.
 pub(super) fn url_format(args: &Args) -> Answer {
-    let text = |name| args.text(name).map(str::to_owned);
-    let url = ConnectionUrl::new(args.text("endpoint")?, text("handshake")?, text("token")?);
+    let sas = |name: &str| match args.text(name)? {
+        "" => Err(Fault::new(Class::Encoding, format!("`{name}` is empty"))),
+        text => Ok(text.to_owned()),
+    };
+    let url = ConnectionUrl::new(args.text("endpoint")?, sas("handshake")?, sas("token")?);
     Ok(json!({"url": url.format().as_str()}))
 }

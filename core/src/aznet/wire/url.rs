@@ -281,7 +281,8 @@ fn check_endpoint(address: &str) -> Result<String, Error> {
     }
     let path = path.trim_end_matches('/');
     let mut endpoint = String::with_capacity(address.len());
-    endpoint.push_str(scheme);
+    // A scheme is one whatever its case, and is written small (RFC 3986, 3.1), as Go does.
+    endpoint.extend(scheme.chars().map(|letter| letter.to_ascii_lowercase()));
     endpoint.push_str("://");
     endpoint.push_str(authority);
     if !path.is_empty() {
