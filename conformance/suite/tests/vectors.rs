@@ -38,7 +38,7 @@ const FILES: &[(&str, usize)] = &[
     ("aznet/table-edges.json", 69),
     ("aznet/tokens.json", 64),
     ("aznet/url.json", 19),
-    ("aznet/url-edges.json", 68),
+    ("aznet/url-edges.json", 71),
     ("azure/sas.json", 19),
     ("azure/sas-edges.json", 80),
     ("azure/sharedkey.json", 40),
