@@ -302,24 +302,27 @@ fn peers(world: &World) -> Verdict {
 }
 
 fn interop(world: &World) -> Verdict {
-    match world.services() {
+    let mut environment = match world.services() {
         Ok((azurite, go)) => {
             let mut environment = azurite.environment();
             environment.push(("STILLWIRE_GO_AZNET", go.display().to_string()));
-            environment.extend(asoc());
-            environment.extend(ssh());
-            environment.extend(ziti::environment());
-            tests_of(&Target::is_interop, &environment)
+            environment
         }
         Err(Verdictless::Unavailable(why) | Verdictless::Broken(why)) => {
             // The command line's tests need no services, save for a few that say so.
             println!("without services ({why}): what needs none runs");
-            let mut environment: Vec<_> = asoc().into_iter().collect();
-            environment.extend(ssh());
-            environment.extend(ziti::environment());
-            tests_of(&Target::is_interop, &environment)
+            Vec::new()
         }
+    };
+    environment.extend(asoc());
+    environment.extend(ssh());
+    environment.extend(ziti::environment());
+    let threads = "RUST_TEST_THREADS";
+    if std::env::var_os(threads).is_none() {
+        // They wait for each other more than they compute, also on two cores.
+        environment.push((threads, "4".into()));
     }
+    tests_of(&Target::is_interop, &environment)
 }
 
 /// Where the real ASoc node's Python is, if it can be had.
