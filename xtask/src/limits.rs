@@ -7,7 +7,7 @@ use std::path::{Path, PathBuf};
 use serde_json::Value;
 
 use crate::summary::{Counts, Verdict};
-use crate::{Problem, house, process};
+use crate::{Problem, house, mutants, process};
 
 const LONGEST_FILE: usize = 500;
 const LARGEST_CORE_TREE: usize = 60;
@@ -93,6 +93,7 @@ pub(crate) fn check() -> Verdict {
         ("no locked package needs a newer Rust than ours", newer_rust),
         ("dependencies go one way", wrong_way),
         ("an adapter for a runtime is thin", thick_adapters),
+        ("every mutant's patch applies", mutants::stale),
     ];
     let mut counts = Counts::default();
     for (name, limit) in limits {

@@ -10,12 +10,24 @@ use std::time::{Duration, Instant};
 
 use crate::{Problem, house, options, process};
 
+const PATCHES: &str = "conformance/simulator/mutants";
 const SEEDS: &str = "2000";
 const LIMIT: Duration = Duration::from_secs(20 * 60);
 const BINARY: &str = "stillwire-simulator";
 
 /// Protocols that the simulator runs by an option of their own.
 const SEPARATE: &[&str] = &["asoc"];
+
+/// Patches that the sources have grown away from: what they show is not tried any more.
+pub(crate) fn stale() -> Result<Vec<String>, Problem> {
+    let mut found = Vec::new();
+    for patch in patches(&house::root().join(PATCHES))? {
+        if let Err(problem) = apply(house::root(), &patch, &["--check"]) {
+            found.push(problem.replace('\n', " "));
+        }
+    }
+    Ok(found)
+}
 
 /// What the simulator is told for a patch of that name.
 fn protocol(name: &str) -> Option<String> {
@@ -46,7 +58,7 @@ pub(crate) fn run(words: &[&str]) -> Result<bool, Problem> {
         .filter(|o| o.0 == "--only")
         .map(|o| o.1)
         .collect();
-    let mut patches = patches(&house::root().join("conformance/simulator/mutants"))?;
+    let mut patches = patches(&house::root().join(PATCHES))?;
     patches.retain(|patch| only.is_empty() || only.contains(&name(patch).as_str()));
     if patches.is_empty() {
         return Err("there is no such patch in conformance/simulator/mutants".into());
