@@ -34,6 +34,8 @@ Exit codes: 0 ok, 1 local, 2 usage, 3 authentication, 4 network, 5 peer, 6 budge
 #[derive(Debug, Parser)]
 #[command(
     name = "stillwire",
+    // Whatever the file is called, as the lines that lead to the help do.
+    bin_name = "stillwire",
     version,
     after_help = "Try it: stillwire demo",
     after_long_help = STORES,

@@ -81,6 +81,9 @@ impl Fault {
             io::ErrorKind::StorageFull | io::ErrorKind::QuotaExceeded => {
                 Some("free some room, or use another directory")
             }
+            io::ErrorKind::FileTooLarge => {
+                Some("raise the file size limit, or use another directory")
+            }
             _ => None,
         };
         Self::new(Code::Local, format!("{action}: {}", plain(error))).maybe_try(hint)
@@ -262,7 +265,8 @@ impl From<&Failure> for Fault {
         let (code, hint) = match failure.kind {
             FailureKind::Unreachable => (
                 Code::Network,
-                Some("check the address, the network and HTTPS_PROXY"),
+                // The driver names the endpoint.
+                Some(check_way(failure.detail.contains(" at http://"))),
             ),
             FailureKind::Tls => (Code::Network, Some("check the host name and SSL_CERT_FILE")),
             FailureKind::TimedOut => (Code::Network, Some("check the network")),
@@ -282,13 +286,22 @@ impl From<&Failure> for Fault {
                 (Code::Peer, None)
             }
         };
-        let asked = ["?", "check ", "free some "];
+        let asked = ["?", "check ", "free some ", "raise "];
         let asks = asked.iter().any(|asked| failure.detail.contains(asked));
         let fault = Self::new(code, failure.detail.clone()).maybe_try(hint.filter(|_| !asks));
         Self {
             kind: Some(failure.kind),
             ..fault
         }
+    }
+}
+
+/// What to look at when an address cannot be reached: plain http has a proxy of its own.
+pub(crate) fn check_way(plain: bool) -> &'static str {
+    if plain {
+        "check the address, the network and HTTP_PROXY"
+    } else {
+        "check the address, the network and HTTPS_PROXY"
     }
 }
 
@@ -377,6 +390,7 @@ mod tests {
         let full = |detail: &str| Fault::from(&Failure::new(FailureKind::Full, detail)).line();
         assert_eq!(full("full; free some space"), "full; free some space");
         assert_eq!(full("full"), "full; free some room");
+        assert_eq!(full("full; raise the limit"), "full; raise the limit");
     }
 
     #[test]
@@ -395,6 +409,16 @@ mod tests {
             assert_eq!(fault().unopened("azblob").code(), Code::Peer);
             assert!(fault().unopened("azblob").hint.is_some());
         }
+    }
+
+    #[test]
+    fn who_cannot_be_reached_is_told_of_the_proxy_in_the_way() {
+        let hint = |detail: &str| {
+            let failure = Failure::new(FailureKind::Unreachable, detail);
+            Fault::from(&failure).hint.unwrap()
+        };
+        assert!(hint("knocking at http://h/acc: refused").ends_with(" HTTP_PROXY"));
+        assert!(hint("knocking at https://h/acc: refused").ends_with(" HTTPS_PROXY"));
     }
 
     #[test]

@@ -18,6 +18,8 @@ use stillwire_tokio::{Config, Connection, Dialer, Listener, Options, Store, Swee
 
 /// How long a graceful end may take once the user asked for it.
 pub(crate) const FAREWELL: Duration = Duration::from_secs(5);
+/// How long dialers may still read when a listener that was interrupted has nothing more to serve.
+const LAST_READS: Duration = Duration::from_secs(1);
 
 /// How long a listener that speaks to one dialer waits for it to show that it is alive.
 const PATIENCE: Duration = Duration::from_secs(2);
@@ -96,6 +98,7 @@ impl Run {
             Some(driver) if bare => format!("{}+{address}", driver.name()),
             _ => address.to_owned(),
         };
+        self.check_driver("the store", &printable(&full))?;
         let store = Store::from_address(&full, options)
             .map_err(|error| Fault::address(&error).over(&name))?;
         Ok(NamedStore { store, name })
@@ -153,8 +156,7 @@ impl Run {
     ) -> Result<(Dialer, String), Fault> {
         let ticket = Ticket::parse(ticket, &self.options()).map_err(|e| Fault::address(&e))?;
         let place = ticket.place();
-        self.check_driver(&place)?;
-        self.warn_anonymous();
+        self.check_driver("the ticket", &place)?;
         let mut config = self.config();
         config.connect_timeout = wait.unwrap_or(config.connect_timeout);
         let dialer =
@@ -162,11 +164,12 @@ impl Run {
         Ok((dialer, place))
     }
 
-    fn check_driver(&self, place: &str) -> Result<(), Fault> {
+    /// `what`: what must not contradict `--driver`.
+    fn check_driver(&self, what: &str, place: &str) -> Result<(), Fault> {
         match self.global.driver {
             Some(driver) if !place.starts_with(driver.name()) => Err(Fault::new(
                 Code::Usage,
-                format!("--driver {} does not fit the ticket", driver.name()),
+                format!("--driver {} does not fit {what}", driver.name()),
             )
             .over(place)),
             _ => Ok(()),
@@ -263,7 +266,7 @@ impl Run {
             .event(&json, &format!("connected; fingerprint {short}"));
     }
 
-    fn warn_anonymous(&self) {
+    pub(crate) fn warn_anonymous(&self) {
         let text = "the handshake is anonymous (Noise NN): whoever can write to the store could \
                     sit in between; compare the fingerprints of both ends";
         self.out.event(
@@ -281,22 +284,17 @@ impl Run {
                 &format!("{} refused", units::count(refused, "handshake")),
             );
         }
-        let asked = self.interrupt.clone();
-        let stop = async {
-            tokio::select! {
-                biased;
-                // The services of its connections have had their time to end them.
-                () = asked.asked() => {}
-                () = std::future::ready(()) => return listener.stop().await,
-            }
-            listener.stop_within(Duration::ZERO).await
-        };
+        let monitor = listener.monitor();
         let limit = async {
             self.interrupt.asked().await;
+            // The services of its connections have had their time to end them; what is left waits
+            // for peers that may be gone.
+            tokio::time::sleep(LAST_READS).await;
+            monitor.cut_off();
             tokio::time::sleep(FAREWELL).await;
         };
         tokio::select! {
-            result = stop => result.map_err(Fault::from),
+            result = listener.stop() => result.map_err(Fault::from),
             () = limit => Ok(()),
         }
     }

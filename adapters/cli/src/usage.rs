@@ -37,14 +37,12 @@ fn line(text: &str) -> String {
             line = format!("{line}; {}", hide_secrets(tip));
         }
         if let Some(usage) = paragraph.strip_prefix("Usage: stillwire ") {
-            verb = usage
-                .split_whitespace()
-                .next()
-                .filter(|word| word.starts_with(|c: char| c.is_ascii_lowercase()))
-                .map(str::to_owned);
+            let words = usage.split_whitespace();
+            let verbs = words.take_while(|word| word.starts_with(|c: char| c.is_ascii_lowercase()));
+            verb = Some(verbs.fold(String::new(), |verbs, verb| format!("{verbs} {verb}")));
         }
     }
-    let verb = verb.map(|verb| format!(" {verb}")).unwrap_or_default();
+    let verb = verb.unwrap_or_default();
     format!("{line}; see stillwire{verb} --help")
 }
 
@@ -84,6 +82,11 @@ mod tests {
                 &["listen"],
                 "stillwire: the following required arguments were not provided: <STORE>; \
                  see stillwire listen --help",
+            ),
+            (
+                &["packetfs", "recv", "f", "--fast"],
+                "stillwire: unexpected argument '--fast' found; to pass '--fast' as a value, use \
+                 '-- --fast'; see stillwire packetfs recv --help",
             ),
         ] {
             assert_eq!(told(arguments), line);

@@ -45,6 +45,13 @@ impl Remote {
             pump.update(|connection| connection.abort(now));
         }
     }
+
+    /// Ends the connection at once, whoever holds it.
+    pub(crate) fn cut(&self, now: Instant) {
+        if let Some(pump) = self.0.upgrade() {
+            pump.update(|connection| connection.cut(now));
+        }
+    }
 }
 
 /// What the application holds; with the last one gone, the connection is dropped.

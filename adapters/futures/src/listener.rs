@@ -17,11 +17,11 @@ use std::pin::Pin;
 use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 use std::task::{Context, Poll, Waker};
 use std::time::Duration;
-use stillwire_core::Error;
 use stillwire_core::aznet::{
     self, Config, ConnectionId, ListenerEvent, ListenerSecurity, ListenerStats,
 };
 use stillwire_core::store::{Operation, Request, Role};
+use stillwire_core::{Error, Instant};
 use stillwire_pump::Pump;
 
 /// Connections waiting to be accepted from which on no more handshakes are looked for. What is
@@ -95,11 +95,11 @@ impl Shared {
         }
     }
 
-    fn abort_all(&self) {
+    fn each_open(&self, end: impl Fn(&Remote, Instant)) {
         let open: Vec<_> = self.lock().open.values().cloned().collect();
         let now = self.runtime.now();
-        for remote in open {
-            remote.abort(now);
+        for remote in &open {
+            end(remote, now);
         }
     }
 
@@ -239,7 +239,7 @@ impl Listener {
         self.shared.lock().rejected
     }
 
-    /// A view of this listener that outlives it, for counters.
+    /// A view of this listener that outlives it: counters, and an end to a stop that takes too long.
     pub fn monitor(&self) -> ListenerMonitor {
         ListenerMonitor {
             shared: self.shared.clone(),
@@ -273,7 +273,7 @@ impl Listener {
         poll_fn(|cx| {
             if !late && time.poll_unpin(cx).is_ready() {
                 late = true;
-                self.shared.abort_all();
+                self.shared.each_open(Remote::abort);
             }
             self.look(cx, |inbox| inbox.outcome.clone())
         })
@@ -301,6 +301,13 @@ impl ListenerMonitor {
     /// Of these, how many have a dialer that has not yet shown that it holds the key.
     pub fn half_open(&self) -> usize {
         self.shared.pump.with(aznet::Listener::half_open)
+    }
+
+    /// Ends at once every connection that is not over: what storage has not taken by now is lost, and
+    /// nobody waits for a peer that still reads. A listener that is being stopped then removes their
+    /// sessions and is done. For the end of a stop that must not take longer.
+    pub fn cut_off(&self) {
+        self.shared.each_open(Remote::cut);
     }
 
     /// Of these, how many wait to be accepted by the application.

@@ -345,6 +345,24 @@ async fn stopping_within_a_time_drops_what_is_still_open() {
 }
 
 #[tokio::test]
+async fn a_stop_that_waits_for_a_dialer_ends_when_its_connections_are_cut_off() {
+    let place = common::directory();
+    let mut pair = pair(&place, config()).await;
+    let monitor = pair.listener.monitor();
+    pair.accepted.close_write().await.unwrap();
+    drop(pair.accepted);
+    let mut stopping = std::pin::pin!(pair.listener.stop());
+    let waited = tokio::time::timeout(Duration::from_millis(500), &mut stopping).await;
+    assert!(waited.is_err(), "the dialer has not ended its direction");
+    monitor.cut_off();
+    stopping.await.unwrap();
+    let mut left = place.store.sweep(config(), Duration::ZERO, true).unwrap();
+    let only = left.next().await.unwrap();
+    assert_eq!(only, stillwire_tokio::SweepEvent::Finished(Ok(())));
+    drop(pair.dialed);
+}
+
+#[tokio::test]
 async fn stopping_waits_for_what_is_still_open() {
     let place = memory();
     let pair = pair(&place, config()).await;

@@ -1,5 +1,6 @@
 //! An established connection: two directions over one carrier, and the time that binds them.
 
+mod ending;
 mod stream;
 
 use super::ConnectionId;
@@ -17,7 +18,6 @@ use crate::machine::{Input, Machine, Output};
 use crate::store::{Failure, FailureKind, Operation, Profile, Reply, Request, RequestId, Role};
 use crate::time::Instant;
 use alloc::collections::VecDeque;
-use core::time::Duration;
 
 /// What the application of a connection is told.
 #[derive(Clone, Debug, PartialEq, Eq)]
@@ -157,17 +157,6 @@ impl Connection {
         self.inbound.buffered()
     }
 
-    /// The application has dropped the connection. What it wrote is still delivered, within the
-    /// close time-out; an end mark goes out only if it was asked for, so that the peer never takes
-    /// a broken-off stream for a whole one.
-    pub fn abort(&mut self, now: Instant) {
-        if self.phase == Phase::Open {
-            let until = now.after(self.config.close_timeout);
-            self.phase = Phase::Leaving { until };
-            self.inbound.discard();
-        }
-    }
-
     fn fail(&mut self, error: Error) {
         if self.error.is_some() || self.phase == Phase::Over {
             return;
@@ -217,44 +206,6 @@ impl Connection {
             }
             Phase::Cleaning | Phase::Over => {}
         }
-    }
-
-    /// Both directions are ending.
-    fn part(&mut self, now: Instant, fin_both: bool) {
-        if self.role == Role::Dialer {
-            self.outbound.say_done();
-            if fin_both && self.outbound.said_done() {
-                self.clean = true;
-                self.phase = Phase::Cleaning;
-                self.advance(now);
-            }
-        } else if fin_both {
-            // The dialer may still be reading (wire page, trap 18). One that greeted us says when
-            // it has read everything, and pings while it has not.
-            let patience = if self.greeted {
-                self.heard.after(self.ping_patience())
-            } else {
-                now
-            };
-            let until = now.after(self.config.close_timeout).max(patience);
-            self.phase = Phase::Parting { until };
-            self.inbound.linger(now);
-        }
-    }
-
-    /// How long a peer that is alive can go unheard: its ping may be late, and our look at it.
-    fn ping_patience(&self) -> Duration {
-        let pings = self.config.ping_interval.saturating_mul(3).checked_div(2);
-        pings
-            .unwrap_or_default()
-            .saturating_add(self.inbound.longest_pause())
-    }
-
-    fn clean_up(&mut self, now: Instant) {
-        self.clean = true;
-        self.phase = Phase::Cleaning;
-        let operation = Operation::DeleteSession { id: self.id };
-        self.chores.push_back(Task::new(operation, now));
     }
 
     fn keep_alive(&mut self, now: Instant) {

@@ -73,6 +73,40 @@ fn a_peer_without_our_farewell_is_given_the_close_time() {
 }
 
 #[test]
+fn a_connection_that_is_cut_waits_for_nobody() {
+    // Both directions have ended, and only the farewell is missing.
+    let mut world = World::new(config());
+    let (mut a, mut b) = world.dial(config()).unwrap();
+    a.conn.close_write(world.now).unwrap();
+    world.run(&mut [&mut a], true, SECOND);
+    b.conn.close_write(world.now).unwrap();
+    world.run(&mut [&mut b], true, SECOND);
+    b.conn.abort(world.now);
+    b.drive(&mut world.store, world.now);
+    assert!(b.closed().is_none(), "dropping it changes nothing");
+    b.conn.cut(world.now);
+    b.drive(&mut world.store, world.now);
+    assert_eq!(b.closed(), Some(&Ok(())));
+    assert!(b.conn.is_clean() && world.store.sessions.is_empty());
+
+    // Dropped, and the peer does not end its direction.
+    let mut world = World::new(config());
+    let (_a, mut b) = world.dial(config()).unwrap();
+    b.conn.close_write(world.now).unwrap();
+    b.conn.abort(world.now);
+    world.run(&mut [&mut b], true, SECOND);
+    assert!(b.closed().is_none());
+    b.conn.cut(world.now);
+    b.drive(&mut world.store, world.now);
+    assert_eq!(b.closed(), Some(&Err(Error::Closed)));
+    // It did not end well: removing its session is left to the listener.
+    assert!(!b.conn.is_clean() && !world.store.sessions.is_empty());
+    b.conn.cut(world.now);
+    b.drive(&mut world.store, world.now);
+    assert_eq!(b.closed(), Some(&Err(Error::Closed)), "once is enough");
+}
+
+#[test]
 fn trap_18_a_slow_reader_that_pings_is_waited_for() {
     let mut world = World::new(config());
     let (mut a, mut b) = world.dial(config()).unwrap();

@@ -26,7 +26,8 @@ fn classify(error: &Error) -> (FailureKind, &'static str) {
             "free some space or choose another directory",
         ),
         ErrorKind::FileTooLarge => (
-            FailureKind::TooLarge,
+            // A limit of this machine's. Nobody asked for more than the store takes.
+            FailureKind::Full,
             "raise the file size limit or choose another file system",
         ),
         ErrorKind::AlreadyExists | ErrorKind::DirectoryNotEmpty => (
@@ -61,6 +62,7 @@ mod tests {
             (ErrorKind::ReadOnlyFilesystem, FailureKind::Denied),
             (ErrorKind::StorageFull, FailureKind::Full),
             (ErrorKind::QuotaExceeded, FailureKind::Full),
+            (ErrorKind::FileTooLarge, FailureKind::Full),
             (ErrorKind::NotADirectory, FailureKind::Refused),
             (ErrorKind::Other, FailureKind::Io),
         ] {

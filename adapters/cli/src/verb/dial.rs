@@ -14,6 +14,7 @@ use tokio::task::JoinSet;
 pub(crate) async fn run(verb: &Dial, run: &Run) -> Result<(), Fault> {
     let ticket = source::ticket(verb.ticket.as_deref(), verb.ticket_file.as_deref())?;
     let (dialer, place) = run.dialer(&ticket, verb.connect_timeout)?;
+    run.warn_anonymous();
     match &verb.forward {
         None => {
             let joined = async {

@@ -26,6 +26,7 @@ pub(crate) async fn run(verb: &Send, run: &Run) -> Result<(), Fault> {
         files.push(file);
     }
     let (dialer, place) = run.dialer(&ticket, verb.connect_timeout)?;
+    run.warn_anonymous();
     let connection = run.dial(&dialer, &place).await?;
     let started = Instant::now();
     let (mut read, mut write) = connection.split();

@@ -55,6 +55,11 @@ fn mistakes_are_one_line_and_a_code() {
             &["dial", "stillwire:dir:/x", "--driver", "azblob"],
             &[],
         ),
+        (
+            "usage-driver-of-store",
+            &["ticket", "azblob+https://h/acc", "--driver", "azqueue"],
+            &[],
+        ),
         ("store-unknown", &["listen", "ftp://x"], &[]),
         ("store-memory", &["listen", "memory:"], &[]),
         ("store-no-account", &["listen", "azblob"], &[]),

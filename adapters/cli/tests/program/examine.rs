@@ -235,6 +235,12 @@ fn doctor_looks_at_a_directory() {
     let text = String::from_utf8(done.stdout).unwrap();
     assert!(text.contains("failed   "), "{text}");
     assert!(done.stderr.contains("see above"), "{}", done.stderr);
+
+    // Nobody shakes hands with it, so that there is nothing to warn of.
+    let place = Place::directory();
+    place.prepare();
+    let done = run(place.dialing("doctor", &[]), Input::Nothing).expect(0);
+    assert_eq!(done.stderr, "all is well\n");
 }
 
 #[test]
@@ -252,6 +258,7 @@ fn doctor_says_what_is_wrong_on_the_way_to_an_account() {
     let refused = told(&["azblob+http://127.0.0.1:1/devstoreaccount1"], 4);
     assert!(refused.contains("ok       dns"), "{refused}");
     assert!(refused.contains("failed   http"), "{refused}");
+    assert!(refused.contains("the network and HTTP_PROXY"), "{refused}");
     let nowhere = told(&["azblob+https://nowhere.invalid"], 4);
     assert!(
         nowhere.contains("failed   dns         nowhere.invalid is not found"),

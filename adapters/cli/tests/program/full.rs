@@ -106,6 +106,54 @@ fn a_full_store_is_one_line_and_no_fault_of_the_peer() {
     drop(listener);
 }
 
+/// Runs a command whose files may have 64 KiB: `ulimit -f` counts blocks of 512 bytes.
+#[cfg(unix)]
+fn confined(command: &Command) -> Command {
+    let mut shell = Command::new("/bin/sh");
+    shell.args(["-c", "ulimit -f 128; exec \"$@\"", "sh"]);
+    shell.arg(command.get_program()).args(command.get_args());
+    if let Some(directory) = command.get_current_dir() {
+        shell.current_dir(directory);
+    }
+    shell
+}
+
+#[cfg(unix)]
+#[test]
+fn a_file_at_the_limit_of_its_size_is_a_local_fault_with_a_line() {
+    let place = Place::directory();
+    place.write("big", &noise(300_000));
+    let limit = "raise the file size limit";
+    // In the store, of which the sender's machine holds this one.
+    let listener = start(place.listening("recv", &["-q", "in"]), Input::Nothing);
+    let sending = confined(&place.dialing("send", &["-q", "big"]));
+    let sent = run(sending, Input::Nothing).expect(1);
+    assert_eq!(sent.stderr.lines().count(), 1, "{}", sent.stderr);
+    let line = sent.last_line();
+    assert!(line.contains("File too large"), "{line}");
+    assert!(
+        line.contains(limit) && !line.contains("free some"),
+        "{line}"
+    );
+    drop(listener);
+
+    // Where the file shall go.
+    let place = Place::directory();
+    place.write("big", &noise(300_000));
+    let receiving = confined(&place.listening("recv", &["-q", "."]));
+    let mut receiving = start(receiving, Input::Nothing);
+    wait_for(|| place.path("ticket").exists());
+    assert!(receiving.is_running());
+    let sent = run(place.dialing("send", &["-q", "big"]), Input::Nothing).expect(5);
+    assert!(sent.last_line().contains("the receiver refused"));
+    let received = receiving.finish().expect(1);
+    let line = received.last_line();
+    assert!(
+        line.contains("file too large") && line.contains(limit),
+        "{line}"
+    );
+}
+
 #[test]
 fn a_full_disk_is_told_and_leaves_nothing() {
     let place = Place::directory();

@@ -133,6 +133,29 @@ fn an_interrupted_listener_ends_gracefully_and_leaves_no_session() {
     }
 }
 
+/// Only a dialer that is there can say that it has read everything. Before its end and after it.
+#[test]
+fn an_interrupted_listener_leaves_no_session_of_a_dialer_that_is_gone() {
+    for ended in [false, true] {
+        let place = Place::directory();
+        let listener = start(place.listening("listen", &["-v"]), Input::Open);
+        let input = if ended { Input::Nothing } else { Input::Open };
+        let dialer = start(place.dialing("dial", &["-v"]), input);
+        dialer.wait_to_hear("connected");
+        listener.wait_to_hear("confirmed");
+        if ended {
+            listener.wait_to_hear("the peer has finished");
+        }
+        dialer.signal(Signal::KILL);
+        drop(dialer);
+        assert_eq!(place.names("store/sessions").len(), 1);
+        listener.signal(Signal::INT);
+        listener.finish().expect(130);
+        let left = place.names("store/sessions");
+        assert!(left.is_empty(), "ended: {ended}: {left:?}");
+    }
+}
+
 #[test]
 fn a_second_signal_ends_at_once() {
     let place = Place::directory();

@@ -41,6 +41,22 @@ fn whoever_cannot_be_reached_is_one_line_and_a_network_fault() {
 }
 
 #[test]
+fn plain_http_has_a_proxy_of_its_own() {
+    // Nobody listens where somebody just did.
+    let gone = TcpListener::bind("127.0.0.1:0").unwrap();
+    let address = gone.local_addr().unwrap();
+    drop(gone);
+    for (scheme, proxy) in [("http", " HTTP_PROXY"), ("https", " HTTPS_PROXY")] {
+        let mut ticket = stillwire(["ticket", &format!("azblob+{scheme}://{address}/acc")]);
+        ticket.env("AZURE_STORAGE_ACCOUNT", "acc");
+        ticket.env("AZURE_STORAGE_KEY", KEY);
+        let done = run(ticket, Input::Nothing).expect(4);
+        let line = done.last_line();
+        assert!(line.ends_with(proxy), "{line}");
+    }
+}
+
+#[test]
 fn plain_http_is_allowed_when_asked_for() {
     // Nobody is there: the network's fault comes instead of the refusal.
     let ticket = ticket_to("http://nowhere.invalid/acc");

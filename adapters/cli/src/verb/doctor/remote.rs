@@ -1,7 +1,7 @@
 //! What lies between us and a storage service: settings, proxy, names, TLS, clocks, signatures.
 
 use super::{Report, latency};
-use crate::exit::{Code, Fault};
+use crate::exit::{Code, Fault, check_way};
 use crate::run::{Run, printable};
 use crate::units;
 use std::time::{Duration, SystemTime, UNIX_EPOCH};
@@ -108,13 +108,12 @@ impl Remote {
         let answer = match answer {
             Ok(Ok(answer)) => answer,
             Ok(Err(error)) => {
-                report.fail(check, unreachable(&error));
+                report.fail(check, unreachable(&error, secure));
                 return None;
             }
             Err(_) => {
                 let what = format!("no answer within {} s", PATIENCE.as_secs());
-                let fault = Fault::new(Code::Network, what)
-                    .with_hint("check the address, the network and HTTPS_PROXY");
+                let fault = Fault::new(Code::Network, what).with_hint(check_way(!secure));
                 report.fail(check, fault);
                 return None;
             }
@@ -136,7 +135,7 @@ impl Remote {
 }
 
 /// A client's error with all its sources, in one line.
-fn unreachable(error: &dyn std::error::Error) -> Fault {
+fn unreachable(error: &dyn std::error::Error, secure: bool) -> Fault {
     let mut lines: Vec<String> = Vec::new();
     let mut next = Some(error);
     while let Some(error) = next {
@@ -151,7 +150,7 @@ fn unreachable(error: &dyn std::error::Error) -> Fault {
     let hint = if lower.contains("certificate") || lower.contains("tls") {
         "check the host name and SSL_CERT_FILE"
     } else {
-        "check the address, the network and HTTPS_PROXY"
+        check_way(!secure)
     };
     Fault::new(Code::Network, what).with_hint(hint)
 }
