@@ -10,22 +10,24 @@ const BUFFER: usize = 256 << 10;
 /// Echoes until the peer's end, then ends our direction too.
 pub(crate) async fn serve(run: &Run, connection: impl Joins) -> Result<(), Fault> {
     let (mut read, mut write) = connection.halves();
+    let mut moved = 0;
     let result = tokio::select! {
         biased;
         () = run.interrupt.asked() => Err(Fault::interrupted()),
-        result = copy(&mut read, &mut write, |_| {}) => result,
+        result = copy(&mut read, &mut write, |data| moved += data.len() as u64) => result,
     };
     tell_unauthenticated(run, &read);
     if result.as_ref().is_err_and(Fault::is_interruption) {
         farewell(&mut write).await;
     }
-    if let Some(stats) = write.counted() {
-        run.totals.add(&stats);
+    match write.counted() {
+        Some(stats) => run.totals.add(&stats),
+        None => run.totals.carried(moved, moved),
     }
     result
 }
 
-/// Copies to the end and waits until the connection is over; `seen` is shown every byte.
+/// Copies to the end and waits until the connection is over; `seen` is shown what went back.
 pub(crate) async fn copy(
     read: &mut (impl AsyncRead + Unpin),
     write: &mut impl Ends,
@@ -38,8 +40,8 @@ pub(crate) async fn copy(
         if data.is_empty() {
             break;
         }
-        seen(data);
         write.write_all(data).await.map_err(lost)?;
+        seen(data);
     }
     write.close_write().await.map_err(lost)?;
     write.closed().await.map_err(Fault::from)

@@ -100,7 +100,7 @@ fn dispatch(cli: Cli) -> Result<(), Fault> {
     });
     // Not waited for: a read of stdin may never return.
     runtime.shutdown_timeout(REST);
-    result
+    result.and_then(|()| output::unwritten())
 }
 
 async fn perform(verb: &Verb, run: &Run) -> Result<(), Fault> {

@@ -4,7 +4,11 @@ use crate::args::Global;
 use crate::exit::{Code, Fault};
 use indicatif::{ProgressBar, ProgressDrawTarget, ProgressStyle};
 use serde_json::Value;
-use std::io::{IsTerminal, Write};
+use std::io::{self, IsTerminal, Write};
+use std::sync::OnceLock;
+
+/// Why a result could not be written, if that happened: nobody shall take its absence for success.
+static UNWRITTEN: OnceLock<Fault> = OnceLock::new();
 
 /// How the user wants to be told.
 #[derive(Clone, Copy, Debug)]
@@ -23,13 +27,21 @@ impl Output {
 
     /// A result: on stdout. A reader that has gone away is no error.
     pub(crate) fn result(self, json: &Value, human: &str) {
-        let mut out = std::io::stdout().lock();
+        let mut out = io::stdout().lock();
         let written = if self.json {
             writeln!(out, "{json}")
         } else {
             writeln!(out, "{human}")
         };
-        let _ = written.and_then(|()| out.flush());
+        note(written.and_then(|()| out.flush()));
+    }
+
+    /// What the user should know before relying on what follows.
+    pub(crate) fn warn(self, text: &str) {
+        self.event(
+            &serde_json::json!({ "event": "warning", "message": text }),
+            &format!("warning: {text}"),
+        );
     }
 
     /// Something the user wants to know under way: on stderr, unless quiet.
@@ -65,7 +77,7 @@ impl Output {
 
     /// A progress bar for one file; hidden unless stderr is a terminal.
     pub(crate) fn progress(self, name: &str, bytes: u64) -> ProgressBar {
-        if self.json || self.quiet || !std::io::stderr().is_terminal() {
+        if self.json || self.quiet || !io::stderr().is_terminal() {
             return ProgressBar::hidden();
         }
         let bar = ProgressBar::with_draw_target(Some(bytes), ProgressDrawTarget::stderr());
@@ -89,11 +101,25 @@ fn fault_json(event: &str, fault: &Fault) -> Value {
 
 /// A line on stdout; a reader that has gone away is no error.
 pub(crate) fn print_line(line: &str) {
-    let mut out = std::io::stdout().lock();
-    let _ = writeln!(out, "{line}").and_then(|()| out.flush());
+    let mut out = io::stdout().lock();
+    note(writeln!(out, "{line}").and_then(|()| out.flush()));
+}
+
+/// Remembers the first result that is lost although somebody waits for it.
+fn note(written: io::Result<()>) {
+    if let Err(error) = written
+        && error.kind() != io::ErrorKind::BrokenPipe
+    {
+        UNWRITTEN.get_or_init(|| Fault::file("cannot write to stdout", &error));
+    }
+}
+
+/// The fault of a run that did its work and could not say so.
+pub(crate) fn unwritten() -> Result<(), Fault> {
+    UNWRITTEN.get().cloned().map_or(Ok(()), Err)
 }
 
 /// A line on stderr; nobody is left to be told when that fails.
 pub(crate) fn eprint_line(line: &str) {
-    let _ = writeln!(std::io::stderr().lock(), "{line}");
+    let _ = writeln!(io::stderr().lock(), "{line}");
 }

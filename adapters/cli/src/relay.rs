@@ -6,6 +6,7 @@ use crate::units;
 use serde_json::json;
 use std::io;
 use std::pin::pin;
+use std::sync::atomic::{AtomicU64, Ordering};
 use std::time::{Duration, Instant};
 use stillwire_core::Error;
 use stillwire_tokio::{
@@ -126,6 +127,13 @@ enum Copied {
     SinkGone,
 }
 
+/// Bytes copied each way so far.
+#[derive(Default)]
+struct Moved {
+    up: AtomicU64,
+    down: AtomicU64,
+}
+
 /// Copies both ways at once, ends both directions, and waits until the connection is over.
 pub(crate) async fn relay<R, W>(
     run: &Run,
@@ -138,7 +146,8 @@ where
 {
     let started = Instant::now();
     let (mut read, mut write) = connection.halves();
-    let result = copy_both(run, &mut read, &mut write, local).await;
+    let moved = Moved::default();
+    let result = copy_both(run, &mut read, &mut write, local, &moved).await;
     let result = match result {
         Ok(Stopped::SinkGone) => Ok(()),
         Ok(_) => {
@@ -149,8 +158,11 @@ where
         }
         Err(fault) => Err(fault),
     };
-    if let Some(stats) = write.counted() {
-        run.totals.add(&stats);
+    match write.counted() {
+        Some(stats) => run.totals.add(&stats),
+        None => run
+            .totals
+            .carried(moved.up.into_inner(), moved.down.into_inner()),
     }
     result
 }
@@ -191,6 +203,7 @@ async fn copy_both<R, W>(
     read: &mut impl Hears,
     write: &mut impl Ends,
     local: Local<R, W>,
+    moved: &Moved,
 ) -> Result<Stopped, Fault>
 where
     R: AsyncRead + Unpin,
@@ -198,8 +211,8 @@ where
 {
     let ends_with_peer = local.ends_with_peer;
     let stopped = {
-        let mut up = pin!(copy_up(local.source, write, local.fault));
-        let mut down = pin!(copy_down(run, read, local.sink, local.fault));
+        let mut up = pin!(copy_up(local.source, write, local.fault, &moved.up));
+        let mut down = pin!(copy_down(run, read, local.sink, local.fault, &moved.down));
         let (mut up_ended, mut down_ended) = (false, false);
         loop {
             tokio::select! {
@@ -261,6 +274,7 @@ async fn copy_up(
     mut source: impl AsyncRead + Unpin,
     write: &mut impl Ends,
     fault: fn(&str, &io::Error) -> Fault,
+    moved: &AtomicU64,
 ) -> Result<(), Fault> {
     let mut buffer = vec![0; BUFFER];
     loop {
@@ -273,7 +287,10 @@ async fn copy_up(
             ended = write.closed() => return ended.map_err(Fault::from),
         };
         match buffer.get(..n).filter(|data| !data.is_empty()) {
-            Some(data) => write.write_all(data).await.map_err(lost)?,
+            Some(data) => {
+                write.write_all(data).await.map_err(lost)?;
+                moved.fetch_add(data.len() as u64, Ordering::Relaxed);
+            }
             None => return write.close_write().await.map_err(lost),
         }
     }
@@ -284,10 +301,12 @@ async fn copy_down(
     read: &mut impl Hears,
     mut sink: impl AsyncWrite + Unpin,
     fault: fn(&str, &io::Error) -> Fault,
+    moved: &AtomicU64,
 ) -> Result<Copied, Fault> {
     let mut buffer = vec![0; BUFFER];
     loop {
         let n = read.read(&mut buffer).await.map_err(lost)?;
+        moved.fetch_add(n as u64, Ordering::Relaxed);
         if n == 0 {
             tell_unauthenticated(run, read);
         }

@@ -269,10 +269,7 @@ impl Run {
     pub(crate) fn warn_anonymous(&self) {
         let text = "the handshake is anonymous (Noise NN): whoever can write to the store could \
                     sit in between; compare the fingerprints of both ends";
-        self.out.event(
-            &json!({ "event": "warning", "message": text }),
-            &format!("warning: {text}"),
-        );
+        self.out.warn(text);
     }
 
     /// Stops a listener and waits for its clean-up; not for long when the user has enough.

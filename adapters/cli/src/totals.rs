@@ -46,6 +46,15 @@ impl Totals {
         }
     }
 
+    /// A connection over TCP, where only its bytes count.
+    pub(crate) fn carried(&self, sent: u64, received: u64) {
+        self.add(&Stats {
+            bytes_stored: sent,
+            bytes_received: received,
+            ..Stats::default()
+        });
+    }
+
     /// The line of `--stats`.
     pub(crate) fn json(&self, time: Duration) -> Value {
         let totals = self.0.lock().unwrap_or_else(PoisonError::into_inner);
@@ -102,9 +111,11 @@ mod tests {
         };
         totals.add(&one);
         totals.add(&one);
+        totals.carried(7, 3);
         let json = totals.json(Duration::from_millis(1500));
-        assert_eq!(json["connections"], 2);
-        assert_eq!(json["bytes_sent"], 10);
+        assert_eq!(json["connections"], 3);
+        assert_eq!(json["bytes_sent"], 17);
+        assert_eq!(json["bytes_received"], 3);
         assert_eq!(json["transactions"]["total"], 6);
         assert_eq!(json["seconds"], 1.5);
     }

@@ -1,6 +1,6 @@
 //! `stillwire asoc dial ADDR`
 
-use super::listen::{self, Ended};
+use super::listen::{self, Ended, Moved};
 use super::{config, fault, key, node_id, resolve, tls, warn_open};
 use crate::args::asoc::AsocDial;
 use crate::exit::{Code, Fault};
@@ -21,6 +21,7 @@ pub(super) async fn run(verb: &AsocDial, run: &Run) -> Result<(), Fault> {
         community: options.community.clone(),
     };
     let tls = tls(&options.tls, false)?.map(|secured| secured.wrap());
+    let mut moved = Moved::default();
     let work = async {
         let to = resolve(&verb.address).await?;
         let connection = connect(to, identity, config(options), tls)
@@ -29,7 +30,7 @@ pub(super) async fn run(verb: &AsocDial, run: &Run) -> Result<(), Fault> {
         if !options.hardened && !options.tls.tls {
             warn_open(run);
         }
-        match exchange(&connection, verb.no_answer).await {
+        match exchange(&connection, verb.no_answer, &mut moved).await {
             Ok(()) => connection.close().await.map_err(|error| fault(&error)),
             // The rest of the answer is for nobody.
             Err(Ended::ReaderGone) => {
@@ -39,16 +40,25 @@ pub(super) async fn run(verb: &AsocDial, run: &Run) -> Result<(), Fault> {
             Err(Ended::Failed(fault)) => Err(fault),
         }
     };
-    run.interrupt.or(work).await
+    let done = run.interrupt.or(work).await;
+    if moved.sent + moved.received > 0 || done.is_ok() {
+        run.totals.carried(moved.sent, moved.received);
+    }
+    done
 }
 
-async fn exchange(connection: &Connection, no_answer: bool) -> Result<(), Ended> {
+async fn exchange(
+    connection: &Connection,
+    no_answer: bool,
+    moved: &mut Moved,
+) -> Result<(), Ended> {
+    let Moved { sent, received } = moved;
     let receiving = async {
         if no_answer {
             return Ok(());
         }
         match connection.accept().await.map_err(|error| fault(&error))? {
-            Some(stream) => listen::print(stream, &mut tokio::io::stdout()).await,
+            Some(stream) => listen::print(stream, &mut tokio::io::stdout(), received).await,
             None => Err(
                 Fault::new(Code::Peer, "the peer closed without a stream of its own")
                     .with_hint("if it never answers, dial with --no-answer")
@@ -56,13 +66,13 @@ async fn exchange(connection: &Connection, no_answer: bool) -> Result<(), Ended>
             ),
         }
     };
-    let sending = async { send(connection).await.map_err(Ended::from) };
+    let sending = async { send(connection, sent).await.map_err(Ended::from) };
     tokio::try_join!(sending, receiving)?;
     Ok(())
 }
 
-/// Standard input as one stream.
-async fn send(connection: &Connection) -> Result<(), Fault> {
+/// Standard input as one stream, counted.
+async fn send(connection: &Connection, sent: &mut u64) -> Result<(), Fault> {
     let mut stream = connection.open().map_err(|error| fault(&error))?;
     let mut stdin = tokio::io::stdin();
     let mut buffer = BytesMut::new();
@@ -75,6 +85,7 @@ async fn send(connection: &Connection) -> Result<(), Fault> {
         }
         let piece = buffer.split().freeze();
         stream.send(piece).await.map_err(|error| fault(&error))?;
+        *sent += length as u64;
     }
     stream.finish().map_err(|error| fault(&error))
 }

@@ -27,6 +27,13 @@ pub(super) enum Ended {
     Failed(Fault),
 }
 
+/// Bytes of streams, for `--stats`.
+#[derive(Default)]
+pub(super) struct Moved {
+    pub(super) sent: u64,
+    pub(super) received: u64,
+}
+
 impl From<Fault> for Ended {
     fn from(fault: Fault) -> Self {
         Self::Failed(fault)
@@ -95,17 +102,23 @@ pub(super) async fn run(verb: &AsocListen, run: &Run) -> Result<(), Fault> {
             },
         };
         if verb.once {
+            let mut moved = Moved::default();
             let served = async {
-                match serve(connection, sink).await {
+                match serve(connection, sink, &mut moved).await {
                     Ok(()) | Err(Ended::ReaderGone) => Ok(()),
                     Err(Ended::Failed(fault)) => Err(fault),
                 }
             };
-            return run.interrupt.or(served).await;
+            let served = run.interrupt.or(served).await;
+            run.totals.carried(moved.sent, moved.received);
+            return served;
         }
-        let (out, sink) = (run.out, sink.clone());
+        let (out, totals, sink) = (run.out, run.totals.clone(), sink.clone());
         tasks.spawn(async move {
-            match serve(connection, sink).await {
+            let mut moved = Moved::default();
+            let served = serve(connection, sink, &mut moved).await;
+            totals.carried(moved.sent, moved.received);
+            match served {
                 Ok(()) => false,
                 Err(Ended::ReaderGone) => true,
                 Err(Ended::Failed(fault)) => {
@@ -117,7 +130,7 @@ pub(super) async fn run(verb: &AsocListen, run: &Run) -> Result<(), Fault> {
     }
 }
 
-async fn serve(connection: Connection, sink: Sink) -> Result<(), Ended> {
+async fn serve(connection: Connection, sink: Sink, moved: &mut Moved) -> Result<(), Ended> {
     while let Some(stream) = connection.accept().await.map_err(|error| fault(&error))? {
         match &sink {
             Sink::Back { limit } => {
@@ -125,17 +138,26 @@ async fn serve(connection: Connection, sink: Sink) -> Result<(), Ended> {
                     .message(*limit)
                     .await
                     .map_err(|error| fault(&error))?;
+                let length = message.len() as u64;
+                moved.received += length;
                 let sent = connection.send_message(Bytes::from(message)).await;
                 sent.map_err(|error| fault(&error))?;
+                moved.sent += length;
             }
-            Sink::Stdout(stdout) => print(stream, &mut *stdout.lock().await).await?,
+            Sink::Stdout(stdout) => {
+                print(stream, &mut *stdout.lock().await, &mut moved.received).await?;
+            }
         }
     }
     Ok(())
 }
 
-/// Copies a stream to stdout. Streams of other connections wait meanwhile.
-pub(super) async fn print(mut stream: ReceiveStream, stdout: &mut Stdout) -> Result<(), Ended> {
+/// Copies a stream to stdout, and counts it. Streams of other connections wait meanwhile.
+pub(super) async fn print(
+    mut stream: ReceiveStream,
+    stdout: &mut Stdout,
+    received: &mut u64,
+) -> Result<(), Ended> {
     let cannot = |error: std::io::Error| {
         if is_gone(&error) {
             return Ended::ReaderGone;
@@ -150,6 +172,7 @@ pub(super) async fn print(mut stream: ReceiveStream, stdout: &mut Stdout) -> Res
             fault
         }
     })? {
+        *received += piece.len() as u64;
         stdout.write_all(&piece).await.map_err(cannot)?;
         // A reader that has gone shows now, not with the next piece.
         stdout.flush().await.map_err(cannot)?;

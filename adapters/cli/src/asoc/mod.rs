@@ -39,10 +39,8 @@ fn key(options: &KeyOptions, run: &Run) -> Result<ApiKey, Fault> {
     let key =
         ApiKey::new(text.as_bytes()).map_err(|error| Fault::new(Code::Usage, error.to_string()))?;
     if key.is_short() {
-        run.out.event(
-            &json!({ "event": "warning", "message": "the key is shorter than 32 bytes" }),
-            "stillwire: warning: the key is shorter than 32 bytes; stillwire asoc keygen makes a better one",
-        );
+        run.out
+            .warn("the key is shorter than 32 bytes; stillwire asoc keygen makes a better one");
     }
     Ok(key)
 }
@@ -136,10 +134,9 @@ fn tls(options: &AsocTls, listens: bool) -> Result<Option<Secured>, Fault> {
 
 /// Says once that frames of the default profile are open.
 fn warn_open(run: &Run) {
-    run.out.event(
-        &json!({ "event": "warning", "message": "frames are neither encrypted nor authenticated" }),
-        "stillwire: warning: frames are neither encrypted nor authenticated, and the server is not \
-         either; use --hardened where the other end is stillwire",
+    run.out.warn(
+        "frames are neither encrypted nor authenticated, and the server is not either; use \
+         --hardened where the other end is stillwire",
     );
 }
 

@@ -76,7 +76,7 @@ impl List {
                     out.event(
                         &json!({ "event": "warning", "message": &why, "list": &path }),
                         &format!(
-                            "stillwire: warning: {path} cannot be used: {why}; the revocation list \
+                            "warning: {path} cannot be used: {why}; the revocation list \
                              read before still holds"
                         ),
                     );

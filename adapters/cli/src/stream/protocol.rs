@@ -114,10 +114,9 @@ pub(super) fn ziti(keys: &StreamKeys, told: &ZitiOptions, run: &Run) -> Result<Z
         }
     };
     if identity.is_none() {
-        run.out.event(
-            &json!({ "event": "warning", "message": "anonymous" }),
-            "stillwire: warning: no keys were given: anybody in between could be the peer; \
-             compare the transcript at both ends, or use --key-file and --peer-key",
+        run.out.warn(
+            "no keys were given: anybody in between could be the peer; compare the transcript at \
+             both ends, or use --key-file and --peer-key",
         );
     }
     Ok(Ziti { identity, config })

@@ -1,7 +1,7 @@
 //! `stillwire asoc`, over loopback, and with the real Python node when
 //! `STILLWIRE_ASOC_PYTHON` says where it is.
 
-use crate::support::{Input, Running, noise, run, start, start_unread, stillwire, wait_for};
+use crate::support::{Input, Running, noise, run, start, start_unread, stats, stillwire, wait_for};
 use serde_json::Value;
 use std::io::{BufRead, BufReader, Write};
 use std::process::{Command, Stdio};
@@ -53,6 +53,25 @@ fn a_stream_goes_there_and_back_in_both_profiles() {
         assert!(told.contains("success"), "{told}");
         assert!(!told.contains(KEY));
     }
+}
+
+#[test]
+fn bytes_of_streams_are_counted_at_both_ends() {
+    let (running, address) = listener(&["--echo", "--once", "--stats"], KEY);
+    let dial = asoc(&["dial", &address, "--stats"], KEY);
+    let done = run(dial, Input::Bytes(noise(70_000))).expect(0);
+    let dialed = stats(&done.stderr);
+    assert_eq!(dialed["connections"], 1);
+    assert_eq!(
+        [&dialed["bytes_sent"], &dialed["bytes_received"]],
+        [70_000; 2]
+    );
+    let listened = stats(&running.finish().expect(0).stderr);
+    assert_eq!(listened["connections"], 1);
+    assert_eq!(
+        [&listened["bytes_sent"], &listened["bytes_received"]],
+        [70_000; 2]
+    );
 }
 
 #[cfg(unix)]

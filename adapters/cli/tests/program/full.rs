@@ -77,6 +77,20 @@ fn a_dialer_without_room_for_what_arrives_says_so_in_one_line() {
 }
 
 #[test]
+fn a_result_that_cannot_be_written_is_no_success() {
+    let place = Place::directory();
+    let demo = ["demo", "--bytes", "1", "memory:"];
+    for command in [place.about("ticket", &[]), crate::support::stillwire(demo)] {
+        let done = start_into(command, Input::Nothing, full())
+            .finish()
+            .expect(1);
+        assert_eq!(done.stderr.lines().count(), 1, "{}", done.stderr);
+        let lost = "stillwire: cannot write to stdout: no space left on device";
+        assert!(done.last_line().starts_with(lost), "{}", done.last_line());
+    }
+}
+
+#[test]
 fn a_full_store_is_one_line_and_no_fault_of_the_peer() {
     let place = Place::directory();
     let Some(disk) = Disk::mount(&place) else {

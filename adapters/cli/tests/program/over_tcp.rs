@@ -1,6 +1,6 @@
 //! `stillwire ziti`, `commonware` and `packetfs` over loopback.
 
-use crate::support::{Input, Running, noise, run, start, start_unread, stillwire, wait_for};
+use crate::support::{Input, Running, noise, run, start, start_unread, stats, stillwire, wait_for};
 use serde_json::Value;
 use std::fs;
 use std::io::{Read, Write};
@@ -110,6 +110,45 @@ fn each_protocol_echoes_with_keys_from_files() {
         }
         stop(running);
     }
+}
+
+#[test]
+fn bytes_are_counted_at_both_ends() {
+    for protocol in PROTOCOLS {
+        let sides = Sides::new(protocol);
+        let listener = ["--stats", protocol, "listen", "127.0.0.1:0", "--echo"];
+        let running = start(sides.command(0, &listener), Input::Nothing);
+        let address = listening(&running);
+        for bytes in [5, 70_000] {
+            let dial = sides.command(1, &["--stats", protocol, "dial", &address]);
+            let done = run(dial, Input::Bytes(noise(bytes))).expect(0);
+            let stats = stats(&done.stderr);
+            assert_eq!(stats["connections"], 1, "{protocol}");
+            assert_eq!(stats["bytes_sent"], bytes, "{protocol}");
+            assert_eq!(stats["bytes_received"], bytes, "{protocol}");
+            assert_eq!(stats["transactions"]["total"], 0, "{protocol}");
+        }
+        let stats = stats(&stop(running));
+        assert_eq!(stats["connections"], 2, "{protocol}");
+        assert_eq!(stats["bytes_sent"], 70_005, "{protocol}");
+        assert_eq!(stats["bytes_received"], 70_005, "{protocol}");
+    }
+}
+
+#[test]
+fn a_warning_is_whole_in_json() {
+    let running = start(
+        stillwire(["ziti", "listen", "127.0.0.1:0", "--json"]),
+        Input::Nothing,
+    );
+    let address = listening(&running);
+    assert!(!address.is_empty());
+    let told = stop(running);
+    let warning: Value = serde_json::from_str(told.lines().next().unwrap()).unwrap();
+    assert_eq!(warning["event"], "warning");
+    let message = warning["message"].as_str().unwrap();
+    assert!(message.starts_with("no keys were given: "), "{message}");
+    assert!(message.ends_with("--key-file and --peer-key"), "{message}");
 }
 
 #[test]

@@ -1,6 +1,6 @@
 //! `packetfs send` and `recv`: a file by reference to a blob that both ends hold.
 
-use crate::support::{Done, Input, Running, names, noise, run, start, stillwire};
+use crate::support::{Done, Input, Running, names, noise, run, start, stats, stillwire};
 use serde_json::Value;
 use std::fs;
 use std::io::Write;
@@ -78,6 +78,22 @@ fn a_file_goes_by_reference_and_damage_is_repaired() {
     assert!(sent["share"].as_f64().unwrap() > 99.9, "{sent}");
     // One window, and little besides.
     assert!(sent["wire"].as_u64().unwrap() < 68_000, "{sent}");
+}
+
+#[test]
+fn the_files_bytes_are_counted_at_both_ends() {
+    let room = Room::new();
+    let blob = noise(200_000);
+    let path = room.write("file", &blob[50_000..150_000]);
+    let held = room.write("blob", &blob);
+    let with = ["--stats", "--blob", held.to_str().unwrap()];
+    let (receiver, address) = room.receiver(KEY, &with);
+    let sent = stats(&send(KEY, &address, &path, &with).expect(0).stderr);
+    let received = stats(&receiver.finish().expect(0).stderr);
+    assert_eq!([&sent["connections"], &received["connections"]], [1, 1]);
+    assert_eq!([&sent["bytes_sent"], &sent["bytes_received"]], [100_000, 0]);
+    let other = [&received["bytes_sent"], &received["bytes_received"]];
+    assert_eq!(other, [0, 100_000]);
 }
 
 #[test]

@@ -145,6 +145,12 @@ pub(crate) fn start_into(mut command: Command, input: Input, output: Output) -> 
     }
 }
 
+/// The line of `--stats` in what was said on stderr.
+pub(crate) fn stats(told: &str) -> serde_json::Value {
+    let line = told.lines().find(|line| line.contains("\"stats\""));
+    serde_json::from_str(line.expect("a line of counters")).unwrap()
+}
+
 pub(crate) fn run(command: Command, input: Input) -> Done {
     start(command, input).finish()
 }

@@ -25,7 +25,11 @@ pub(crate) async fn run(verb: PacketfsVerb, run: &Run) -> Result<(), Fault> {
     let out = run.out;
     match verb {
         PacketfsVerb::Stream(verb) => stream::packetfs(&verb, run).await,
-        PacketfsVerb::Send(verb) => block(run, move || send::run(&verb, out)).await,
+        PacketfsVerb::Send(verb) => {
+            let sent = block(run, move || send::run(&verb, out)).await?;
+            run.totals.carried(sent, 0);
+            Ok(())
+        }
         PacketfsVerb::Recv(verb) => recv::run(verb, run).await,
     }
 }

@@ -35,9 +35,10 @@ pub(super) async fn run(verb: PacketfsRecv, run: &Run) -> Result<(), Fault> {
     // The name stays here, and goes however the work ends.
     let (mut file, part) = part.into_parts();
     let (path, force, out) = (verb.file.clone(), verb.force, run.out);
-    let report = super::block(run, move || receive(&verb, &mut file, out)).await?;
+    let (bytes, json, human) = super::block(run, move || receive(&verb, &mut file, out)).await?;
+    run.totals.carried(0, bytes);
     keep(part, &path, force)?;
-    out.event(&report.0, &report.1);
+    out.event(&json, &human);
     Ok(())
 }
 
@@ -45,8 +46,12 @@ fn cannot(path: &Path, error: &std::io::Error) -> Fault {
     Fault::file(&format!("cannot write {}", path.display()), error)
 }
 
-/// Writes what comes to `file`; gives what there is to tell of it.
-fn receive(verb: &PacketfsRecv, file: &mut File, out: Output) -> Result<(Value, String), Fault> {
+/// Writes what comes to `file`; gives how much that was and what there is to tell of it.
+fn receive(
+    verb: &PacketfsRecv,
+    file: &mut File,
+    out: Output,
+) -> Result<(u64, Value, String), Fault> {
     let cannot = |error| cannot(&verb.file, &error);
     let blob = blob(&verb.end)?;
     let (mut receiver, mut wire) = meet(&verb.end, out, |terms| {
@@ -95,7 +100,7 @@ fn receive(verb: &PacketfsRecv, file: &mut File, out: Output) -> Result<(Value, 
         units::seconds(started.elapsed()),
         units::count(receiver.repairs(), "window"),
     );
-    Ok((json, human))
+    Ok((next, json, human))
 }
 
 fn keep(part: TempPath, path: &Path, force: bool) -> Result<(), Fault> {

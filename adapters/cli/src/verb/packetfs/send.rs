@@ -15,7 +15,8 @@ use stillwire_core::packetfs::Blob;
 use stillwire_core::packetfs::encoder::{Encoder, Index};
 use stillwire_core::packetfs::object::{Event, Sender};
 
-pub(super) fn run(verb: &PacketfsSend, out: Output) -> Result<(), Fault> {
+/// Gives the bytes of the file.
+pub(super) fn run(verb: &PacketfsSend, out: Output) -> Result<u64, Fault> {
     let file = FileBlob::open(&verb.file)?;
     let blob = blob(&verb.end)?;
     let memory = usize::try_from(verb.index_memory).unwrap_or(usize::MAX);
@@ -77,5 +78,5 @@ pub(super) fn run(verb: &PacketfsSend, out: Output) -> Result<(), Fault> {
         units::count(sender.repaired(), "window"),
     );
     out.event(&json, &human);
-    Ok(())
+    Ok(size)
 }
