@@ -310,6 +310,18 @@ impl ListenerMonitor {
         self.shared.each_open(Remote::cut);
     }
 
+    /// Ends a connection that cannot be served, at once and with its session: the dialer need not wait
+    /// for the idle time to learn it. What was written to the connection is lost.
+    pub fn refuse(&self, id: ConnectionId) {
+        self.shared
+            .pump
+            .update(|listener| listener.connection_refused(id));
+        let remote = self.shared.lock().open.get(&id).cloned();
+        if let Some(remote) = remote {
+            remote.cut(self.shared.runtime.now());
+        }
+    }
+
     /// Of these, how many wait to be accepted by the application.
     pub fn waiting(&self) -> usize {
         self.shared.lock().accepted.len()

@@ -18,7 +18,7 @@ const AT_ONCE: usize = 8;
 enum Session {
     /// Given out. `confirmed`: its dialer has shown that it holds the key.
     Live { confirmed: bool },
-    /// Has to give way to others: nobody is on its other end.
+    /// Has to give way to others: nobody is on its other end. Or it was refused.
     Overdue,
     /// Ended badly: the peer may still be reading what is there, until then.
     Left { until: Instant },
@@ -81,6 +81,17 @@ impl Janitor {
         self.half_open = self.half_open.saturating_sub(1);
         self.pass_over();
         Some(id)
+    }
+
+    /// There is nothing in it for the peer to read: its session goes as soon as it ends.
+    pub(super) fn refuse(&mut self, id: ConnectionId) {
+        if let Some(Session::Live { confirmed }) = self.sessions.get(&id) {
+            if !confirmed {
+                self.half_open = self.half_open.saturating_sub(1);
+            }
+            self.sessions.insert(id, Session::Overdue);
+            self.pass_over();
+        }
     }
 
     /// When the oldest half-open connection was given out.

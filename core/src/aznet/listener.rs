@@ -152,6 +152,12 @@ impl Listener {
         self.janitor.ended(id, clean, now);
     }
 
+    /// A connection that this listener gave out will not be served: its session is not kept for the
+    /// dialer to read from, but removed as soon as it ends, which tells the dialer.
+    pub fn connection_refused(&mut self, id: ConnectionId) {
+        self.janitor.refuse(id);
+    }
+
     /// The dialer of a connection that this listener gave out has shown that it holds the key.
     pub fn connection_confirmed(&mut self, id: ConnectionId) {
         self.janitor.confirmed(id);

@@ -259,3 +259,34 @@ fn a_listener_counts_its_own_requests() {
     assert!(stats.listings >= 10);
     assert_eq!(stats.requests(), world.store.log.len() as u64);
 }
+
+#[test]
+fn what_is_refused_goes_at_once_and_what_ended_badly_after_the_idle_time() {
+    let mut world = World::new(config());
+    let callers = crowd(&mut world, 1..3);
+    settle(&mut world, Duration::from_secs(2));
+    let mut broken = world.accepted.pop().unwrap();
+    let mut refused = world.accepted.pop().unwrap();
+    let id = refused.conn.id();
+    assert_eq!(world.listener.half_open(), 2);
+    world.listener.connection_refused(id);
+    assert_eq!(world.listener.half_open(), 1);
+    assert_eq!(world.listener.connections(), 2, "it is not over yet");
+    for end in [&mut refused, &mut broken] {
+        end.conn.cut(world.now);
+        end.drive(&mut world.store, world.now);
+        let clean = end.conn.is_clean();
+        world
+            .listener
+            .connection_ended(world.now, end.conn.id(), clean);
+    }
+    settle(&mut world, Duration::from_millis(10));
+    assert_eq!(world.listener.connections(), 0);
+    let left: Vec<_> = world.store.sessions.keys().copied().collect();
+    assert_eq!(left, [broken.conn.id()], "its dialer may still read");
+    // It is gone: nothing more happens to it.
+    world.listener.connection_refused(id);
+    settle(&mut world, Duration::from_millis(10));
+    assert_eq!(world.store.sessions.len(), 1);
+    drop(callers);
+}

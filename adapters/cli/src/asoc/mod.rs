@@ -48,9 +48,10 @@ fn key(options: &KeyOptions, run: &Run) -> Result<ApiKey, Fault> {
 /// Our UUID: as given, or a random one.
 fn node_id(text: Option<&str>) -> Result<NodeId, Fault> {
     match text {
-        Some(text) => {
-            NodeId::parse(text).map_err(|error| Fault::new(Code::Usage, error.to_string()))
-        }
+        Some(text) => NodeId::parse(text).map_err(|_| {
+            Fault::new(Code::Usage, format!("{text:?} is no UUID"))
+                .with_hint("write it with hyphens, 36 characters")
+        }),
         None => Ok(NodeId::from_random(random()?)),
     }
 }

@@ -7,7 +7,7 @@ use crate::relay::relay;
 use crate::run::Run;
 use crate::{echo, exec, stdio, tcp};
 use serde_json::json;
-use stillwire_tokio::{Config, Connection, Listener};
+use stillwire_tokio::{Config, Connection, Listener, ListenerMonitor};
 use tokio::task::{JoinHandle, JoinSet};
 
 /// A task that ends with whoever holds it.
@@ -54,10 +54,11 @@ pub(crate) async fn run(verb: &Listen, run: &Run) -> Result<(), Fault> {
         );
         AbortOnDrop(tokio::spawn(metrics.serve(listener.monitor())))
     });
+    let monitor = listener.monitor();
     let served = match service {
         None => one_on_stdio(&mut listener, run).await,
         Some(service) if verb.once => match run.accept_one(&mut listener, true).await {
-            Ok(connection) => serve_one(connection, &service, run).await,
+            Ok(connection) => serve_one(connection, &service, &monitor, run).await,
             Err(fault) => Err(fault),
         },
         Some(service) => serve_all(&mut listener, &service, run).await,
@@ -73,6 +74,7 @@ async fn one_on_stdio(listener: &mut Listener, run: &Run) -> Result<(), Fault> {
 
 async fn serve_all(listener: &mut Listener, service: &Service, run: &Run) -> Result<(), Fault> {
     let mut tasks = JoinSet::new();
+    let monitor = listener.monitor();
     let ended = loop {
         let connection = tokio::select! {
             biased;
@@ -82,9 +84,9 @@ async fn serve_all(listener: &mut Listener, service: &Service, run: &Run) -> Res
                 Err(fault) => break fault,
             },
         };
-        let (run, service) = (run.clone(), service.clone());
+        let (run, service, monitor) = (run.clone(), service.clone(), monitor.clone());
         tasks.spawn(async move {
-            if let Err(fault) = serve_one(connection, &service, &run).await
+            if let Err(fault) = serve_one(connection, &service, &monitor, &run).await
                 && fault.code() != Code::Interrupted
             {
                 run.out.trouble(&fault);
@@ -95,7 +97,12 @@ async fn serve_all(listener: &mut Listener, service: &Service, run: &Run) -> Res
     Err(ended)
 }
 
-async fn serve_one(connection: Connection, service: &Service, run: &Run) -> Result<(), Fault> {
+async fn serve_one(
+    connection: Connection,
+    service: &Service,
+    monitor: &ListenerMonitor,
+    run: &Run,
+) -> Result<(), Fault> {
     match service {
         Service::Echo => echo::serve(run, connection).await,
         Service::Exec(command) => {
@@ -104,8 +111,13 @@ async fn serve_one(connection: Connection, service: &Service, run: &Run) -> Resu
         }
         Service::Forward(address) => {
             run.wait_for_life(&connection).await;
-            let stream = tcp::connect(address).await?;
-            tcp::join(run, connection, stream).await
+            match tcp::connect(address).await {
+                Ok(stream) => tcp::join(run, connection, stream).await,
+                Err(fault) => {
+                    monitor.refuse(connection.id());
+                    Err(fault)
+                }
+            }
         }
     }
 }

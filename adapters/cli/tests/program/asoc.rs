@@ -138,6 +138,10 @@ fn a_wrong_key_and_a_wrong_profile_are_clear_and_harm_nobody() {
 fn keys_that_cannot_be_used_are_refused() {
     let short = run(asoc(&["dial", "127.0.0.1:1"], "short"), Input::Nothing).expect(2);
     assert!(short.last_line().contains("16 bytes"), "{}", short.stderr);
+    let nameless = asoc(&["dial", "127.0.0.1:1", "--uuid", "nope"], KEY);
+    let nameless = run(nameless, Input::Nothing).expect(2);
+    let line = "stillwire: \"nope\" is no UUID; write it with hyphens, 36 characters";
+    assert_eq!(nameless.last_line(), line);
     let home = tempfile::tempdir().unwrap();
     let mut none = stillwire(["asoc", "dial", "127.0.0.1:1"]);
     none.env_remove("ASOC_API_KEY").env("HOME", home.path());

@@ -218,3 +218,28 @@ fn a_target_that_is_down_ends_only_its_connection() {
     stop(dialer);
     stop(listener);
 }
+
+#[test]
+fn the_dialer_learns_that_the_target_is_down() {
+    let place = Place::directory();
+    let to = format!("127.0.0.1:{}", free_port());
+    let listener = start(
+        place.listening("listen", &["--forward", &to]),
+        Input::Nothing,
+    );
+    // It waits for so long when the session is gone, and not for the idle time.
+    let dialer = start(
+        place.dialing("dial", &["--connect-timeout", "3s"]),
+        Input::Open,
+    );
+    listener.wait_to_hear("cannot connect to ");
+    let done = dialer.finish().expect(5);
+    assert!(
+        done.last_line().contains("the session was deleted"),
+        "{}",
+        done.stderr
+    );
+    let left = place.names("store/sessions");
+    assert!(left.is_empty(), "{left:?}");
+    drop(listener);
+}
