@@ -54,6 +54,8 @@ mod error;
 mod exchange;
 mod failure;
 mod home;
+#[cfg(test)]
+mod hostile_xml;
 mod names;
 pub mod queue;
 pub mod sas;

@@ -1,4 +1,5 @@
 use super::*;
+use crate::hostile_xml::Listing;
 use stillwire_core::store::Handshake;
 
 fn list(after: Option<&str>, limit: u16) -> Exchange {
@@ -168,4 +169,34 @@ fn a_listing_that_broke_off_is_tried_again_and_a_huge_one_is_refused() {
     let (_, result) = play(exchange, vec![Ok(answer(200, &[], vec![b' '; size]))]);
     assert_eq!(kind(&result), FailureKind::TooLarge);
     assert_eq!(list(None, 5_000).body_limit(), 16 << 20);
+}
+
+const HANDSHAKES: Listing = Listing {
+    root: "EnumerationResults",
+    open: "<Blobs>",
+    close: "</Blobs>",
+    entry: "Blob",
+    sound: "<Name>n</Name><Metadata><payload>aGVsbG8=</payload></Metadata>",
+    text: ("<Name>n</Name><Metadata><payload>", "</payload></Metadata>"),
+};
+
+#[test]
+fn hostile_xml_is_malformed_and_never_a_page_of_handshakes() {
+    for (what, body) in HANDSHAKES.refused() {
+        let (_, result) = play(list(None, 100), vec![Ok(answer(200, &[], body))]);
+        let refused = result.map_err(|failure| failure.kind);
+        assert_eq!(refused, Err(FailureKind::Malformed), "{what}");
+    }
+}
+
+#[test]
+fn what_is_unknown_in_a_page_of_handshakes_is_passed_by() {
+    let sound = HANDSHAKES.page("");
+    let (_, wanted) = play(list(None, 100), vec![Ok(answer(200, &[], sound))]);
+    assert!(matches!(&wanted, Ok(Reply::Handshakes { entries, .. })
+            if *entries == [entry("n", Some(b"hello"))]));
+    for (what, body) in HANDSHAKES.taken() {
+        let (_, result) = play(list(None, 100), vec![Ok(answer(200, &[], body))]);
+        assert_eq!(result, wanted, "{what}");
+    }
 }

@@ -1,4 +1,5 @@
 use super::*;
+use crate::hostile_xml::Listing;
 use stillwire_core::store::MarkedSession;
 
 fn begin(operation: Operation) -> Exchange {
@@ -181,4 +182,36 @@ fn a_sweep_removes_only_what_bears_the_mark() {
     assert_eq!(lines.len(), 1);
     let (_, result) = play(sweep(), vec![code(404, "ContainerNotFound")]);
     assert_eq!(result, Ok(Reply::Done));
+}
+
+const CONTAINERS: Listing = Listing {
+    root: "EnumerationResults",
+    open: "<Containers>",
+    close: "</Containers>",
+    entry: "Container",
+    sound: "<Name>c9e7ab11-6c24-4589-8afc-b3564563e6ea</Name>\
+           <Metadata><stillwire>0123456789abcdef0123456789abcdef</stillwire>\
+           <created>1799647200</created></Metadata>",
+    text: ("<Metadata><stillwire>", "</stillwire></Metadata>"),
+};
+
+#[test]
+fn hostile_xml_is_malformed_and_never_a_page_of_containers() {
+    for (what, body) in CONTAINERS.refused() {
+        let (_, result) = play(list(9), vec![Ok(answer(200, &[DATE], body))]);
+        let refused = result.map_err(|failure| failure.kind);
+        assert_eq!(refused, Err(FailureKind::Malformed), "{what}");
+    }
+}
+
+#[test]
+fn what_is_unknown_in_a_page_of_containers_is_passed_by() {
+    let sound = CONTAINERS.page("");
+    let (_, wanted) = play(list(9), vec![Ok(answer(200, &[DATE], sound))]);
+    assert!(matches!(&wanted, Ok(Reply::Sessions { sessions, .. })
+            if sessions.len() == 1 && sessions[0].id == id()));
+    for (what, body) in CONTAINERS.taken() {
+        let (_, result) = play(list(9), vec![Ok(answer(200, &[DATE], body))]);
+        assert_eq!(result, wanted, "{what}");
+    }
 }

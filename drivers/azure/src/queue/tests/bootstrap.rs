@@ -1,4 +1,5 @@
 use super::*;
+use crate::hostile_xml::Listing;
 
 const LOOK: &str = "GET /acc/handshake?comp=metadata";
 const MAKE_HANDSHAKE: &str = "PUT /acc/handshake content-length:0";
@@ -339,4 +340,34 @@ fn a_ticket_lets_knock_and_look_and_nothing_else() {
     assert_eq!(ticket.handshake.permissions().unwrap(), "a");
     assert_eq!(ticket.token.permissions().unwrap(), "r");
     assert_eq!(ticket.handshake.service(), Service::Queue);
+}
+
+const MESSAGES: Listing = Listing {
+    root: "QueueMessagesList",
+    open: "",
+    close: "",
+    entry: "QueueMessage",
+    sound: "<MessageId>m</MessageId><PopReceipt>p</PopReceipt><MessageText>aGVsbG8=</MessageText>",
+    text: ("<MessageText>", "</MessageText>"),
+};
+
+#[test]
+fn hostile_xml_is_malformed_and_never_a_page_of_messages() {
+    for (what, body) in MESSAGES.refused() {
+        let (_, result) = run(&listener(), listing(32), vec![Ok(answer(200, &[], body))]);
+        let refused = result.map_err(|failure| failure.kind);
+        assert_eq!(refused, Err(FailureKind::Malformed), "{what}");
+    }
+}
+
+#[test]
+fn what_is_unknown_in_a_page_of_messages_is_passed_by() {
+    let sound = MESSAGES.page("");
+    let (_, wanted) = run(&listener(), listing(32), vec![Ok(answer(200, &[], sound))]);
+    assert!(matches!(&wanted, Ok(Reply::Handshakes { entries, .. })
+            if entries.len() == 1 && entries[0].message.as_deref() == Some(&b"hello"[..])));
+    for (what, body) in MESSAGES.taken() {
+        let (_, result) = run(&listener(), listing(32), vec![Ok(answer(200, &[], body))]);
+        assert_eq!(result, wanted, "{what}");
+    }
 }

@@ -1,4 +1,5 @@
 use super::*;
+use crate::hostile_xml::Listing;
 use stillwire_core::store::MarkedSession;
 
 const MARK: &str = "0123456789abcdef0123456789abcdef";
@@ -308,4 +309,48 @@ fn a_session_of_somebody_else_and_one_that_is_gone_are_not_dated() {
     let (_, result) = run(&store, delete, vec![ok(204), ok(204)]);
     assert_eq!(result, Ok(Reply::Done));
     assert_eq!(writes(&session), 1);
+}
+
+const QUEUES: Listing = Listing {
+    root: "EnumerationResults",
+    open: "<Queues>",
+    close: "</Queues>",
+    entry: "Queue",
+    sound: "<Name>req-c9e7ab11-6c24-4589-8afc-b3564563e6ea</Name>\
+           <Metadata><stillwire>0123456789abcdef0123456789abcdef</stillwire>\
+           <created>1799647200</created></Metadata>",
+    text: ("<Name>", "</Name>"),
+};
+
+#[test]
+fn hostile_xml_is_malformed_and_never_a_page_of_queues() {
+    for (what, body) in QUEUES.refused() {
+        let (_, result) = run(
+            &listener(),
+            listing(None, 9),
+            vec![Ok(answer(200, &[DATE], body))],
+        );
+        let refused = result.map_err(|failure| failure.kind);
+        assert_eq!(refused, Err(FailureKind::Malformed), "{what}");
+    }
+}
+
+#[test]
+fn what_is_unknown_in_a_page_of_queues_is_passed_by() {
+    let sound = QUEUES.page("");
+    let (_, wanted) = run(
+        &listener(),
+        listing(None, 9),
+        vec![Ok(answer(200, &[DATE], sound))],
+    );
+    assert!(matches!(&wanted, Ok(Reply::Sessions { sessions, .. })
+            if sessions.len() == 1 && sessions[0].id == id()));
+    for (what, body) in QUEUES.taken() {
+        let (_, result) = run(
+            &listener(),
+            listing(None, 9),
+            vec![Ok(answer(200, &[DATE], body))],
+        );
+        assert_eq!(result, wanted, "{what}");
+    }
 }
