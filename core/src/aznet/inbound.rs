@@ -318,13 +318,17 @@ impl Inbound {
         let mut news = News::default();
         self.plain.reading(bytes.len());
         // First the rest of a chunk that began earlier, so that only that one is copied.
-        while !self.partial.is_empty() && !bytes.is_empty() {
+        while !self.partial.is_empty() {
             let wanted = match self.partial.first_chunk::<PREFIX>() {
                 Some(prefix) => {
                     chunk::declared(*prefix, profile.largest_chunk)?.saturating_add(PREFIX)
                 }
                 None => PREFIX,
             };
+            // Not before: a prefix is judged when its last byte is there.
+            if bytes.is_empty() {
+                break;
+            }
             let missing = wanted.saturating_sub(self.partial.len());
             self.partial.reserve(missing);
             let taken = bytes.split_to(missing.min(bytes.len()));

@@ -5,6 +5,7 @@ mod bounds;
 mod closing;
 mod connecting;
 mod far;
+mod hostile;
 mod idle;
 mod queue;
 mod several;
