@@ -209,6 +209,15 @@ impl Fault {
         self
     }
 
+    /// The same where nothing says so yet.
+    pub fn or_hint(self, hint: &'static str) -> Self {
+        if asks(&self.what) {
+            self
+        } else {
+            self.with_hint(hint)
+        }
+    }
+
     /// The exit code.
     pub fn code(&self) -> Code {
         self.code
@@ -255,13 +264,19 @@ impl From<Error> for Fault {
             // Misuse is a fault of this program.
             _ => (Code::Local, Some("please report this")),
         };
+        let hint = hint.filter(|_| !asks(&what));
         Self::new(code, what).maybe_try(hint)
     }
 }
 
+/// True for a text that says what to try itself, as drivers and machines do where they know.
+fn asks(text: &str) -> bool {
+    let asked = ["?", "check ", "free some ", "raise "];
+    asked.iter().any(|asked| text.contains(asked))
+}
+
 impl From<&Failure> for Fault {
     fn from(failure: &Failure) -> Self {
-        // Drivers say what to try in the detail itself, where they know.
         let (code, hint) = match failure.kind {
             FailureKind::Unreachable => (
                 Code::Network,
@@ -286,9 +301,8 @@ impl From<&Failure> for Fault {
                 (Code::Peer, None)
             }
         };
-        let asked = ["?", "check ", "free some ", "raise "];
-        let asks = asked.iter().any(|asked| failure.detail.contains(asked));
-        let fault = Self::new(code, failure.detail.clone()).maybe_try(hint.filter(|_| !asks));
+        let hint = hint.filter(|_| !asks(&failure.detail));
+        let fault = Self::new(code, failure.detail.clone()).maybe_try(hint);
         Self {
             kind: Some(failure.kind),
             ..fault
@@ -391,6 +405,14 @@ mod tests {
         assert_eq!(full("full; free some space"), "full; free some space");
         assert_eq!(full("full"), "full; free some room");
         assert_eq!(full("full; raise the limit"), "full; raise the limit");
+        let gone = |what: &'static str| Fault::from(Error::peer(Class::Eof, what));
+        assert!(gone("over").line().ends_with(
+            "over; the peer went away before its end; what came before it is incomplete"
+        ));
+        let asked = gone("over; is the key the same?");
+        assert!(asked.line().ends_with("over; is the key the same?"));
+        assert_eq!(asked.clone().or_hint("and?"), asked);
+        assert!(gone("over").or_hint("and?").line().ends_with("over; and?"));
     }
 
     #[test]

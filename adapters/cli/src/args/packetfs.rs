@@ -119,7 +119,7 @@ pub struct PacketfsSend {
 The key is that of --key-file, --key-command or STILLWIRE_PACKETFS_PSK, in hexadecimal.
 
 Example:
-  stillwire packetfs recv disk.img --blob base.img --listen :7000 --key-file psk")]
+  stillwire packetfs recv disk.img --blob base.img --listen 0.0.0.0:7000 --key-file psk")]
 pub struct PacketfsRecv {
     /// Where the file goes
     #[arg(value_name = "FILE", value_hint = ValueHint::FilePath)]

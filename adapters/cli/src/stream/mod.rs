@@ -74,7 +74,7 @@ fn refused(error: &Error) -> Fault {
         _ => Fault::from(error.clone()),
     };
     match error.class() {
-        Some(Class::Eof) => fault.with_hint("the peer hung up: is its key another?"),
+        Some(Class::Eof) => fault.or_hint("the peer hung up: is its key another?"),
         _ => fault,
     }
 }

@@ -239,6 +239,9 @@ fn streams_of_packetfs_have_the_cipher_and_the_secrecy_that_were_asked_for() {
     for options in [&[][..], &other[..2], &other[2..]] {
         let done = dial(&sides, "packetfs", &address, options, &data);
         assert_refused(&done, &format!("{options:?}"));
+        // What to try is said once.
+        let line = done.last_line();
+        assert!(line.matches('?').count() < 2, "{line}");
     }
     listener.wait_to_hear("different algorithms or forward secrecy");
     stop(listener);
