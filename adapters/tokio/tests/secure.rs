@@ -374,3 +374,27 @@ async fn a_machine_that_was_full_is_fed_again_once_the_application_reads() {
     assert!(got == data);
     drop(sending.await.unwrap());
 }
+
+#[tokio::test]
+async fn what_was_written_before_a_drop_arrives_though_the_peer_ends_meanwhile() {
+    let config = Config {
+        receive_buffer: 1_000,
+        message: 1_000,
+        ..Config::default()
+    };
+    let (mut leaves, stays) = over_pipe(1_000, &config).await;
+    let data = noise(100_000);
+    leaves.write_all(&data).await.unwrap();
+    drop(leaves);
+    let (mut read, mut write) = stays.split();
+    write.shutdown().await.unwrap();
+    // The end is heard long before what waits has gone out.
+    for _ in 0..100 {
+        tokio::task::yield_now().await;
+    }
+    let mut got = Vec::new();
+    let cut = read.read_to_end(&mut got).await.unwrap_err();
+    assert_eq!(got.len(), data.len());
+    assert!(got == data);
+    assert_eq!(cut.kind(), io::ErrorKind::UnexpectedEof);
+}

@@ -154,7 +154,11 @@ where
                         tracing::debug!(%error, "the carrier broke while reading");
                     }
                     self.reading = false;
-                    self.pump.receive_end(now);
+                    // Once we leave, the machine has not seen all that came: to it this end would be
+                    // one too early, over which it forgets what is still to be sent.
+                    if self.leaving.is_none() {
+                        self.pump.receive_end(now);
+                    }
                     return Poll::Ready(());
                 }
             }
