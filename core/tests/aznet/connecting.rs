@@ -353,3 +353,32 @@ fn trap_03_a_dialer_with_nothing_to_say_pings_after_200_ms_and_not_before() {
     world.run(&mut [&mut a, &mut b], true, Duration::from_millis(20));
     assert_eq!(a.conn.stats().pings, 1);
 }
+
+/// What a listener rejects when it fails once to do what `fails` says, and how often it creates.
+fn rejected_when_once(fails: impl Fn(&Operation) -> bool) -> (usize, usize) {
+    let run = |fault: Option<usize>| {
+        let mut world = World::new(config());
+        let busy = Failure::new(FailureKind::Busy, "busy");
+        world.store.faults.extend(fault.map(|at| (at, busy)));
+        let mut caller = dialer(&world, 3);
+        let _end = world.connect(&mut caller).unwrap();
+        settle(&mut world, Duration::from_secs(10));
+        world
+    };
+    let at = run(None).store.log.iter().position(&fails).unwrap();
+    let world = run(Some(at));
+    let creates = |o: &&Operation| matches!(o, Operation::CreateSession { .. });
+    assert_eq!(world.accepted.len(), 1);
+    assert!(world.store.log.iter().filter(|o| fails(o)).count() > 1);
+    let created = world.store.log.iter().filter(creates).count();
+    (world.rejected.len(), created)
+}
+
+#[test]
+fn an_entry_that_is_listed_again_while_it_is_served_is_no_replay() {
+    let create = |o: &Operation| matches!(o, Operation::CreateSession { .. });
+    assert_eq!(rejected_when_once(create), (0, 2));
+    // Accepted, and its entry is still there.
+    let delete = |o: &Operation| matches!(o, Operation::DeleteHandshake { .. });
+    assert_eq!(rejected_when_once(delete), (0, 1));
+}

@@ -264,6 +264,27 @@ mod tests {
     }
 
     #[test]
+    fn connection_strings_that_would_lead_elsewhere_are_refused() {
+        for text in [
+            "UseDevelopmentStorage=false",
+            "UseDevelopmentStorage=1",
+            "AccountKey=c2VjcmV0",
+            "AccountName=acc;AccountKey=c2VjcmV0;EndpointSuffix=evil.example/x",
+            "AccountName=acc;AccountKey=c2VjcmV0;EndpointSuffix=evil.example?",
+            "AccountName=acc;AccountKey=c2VjcmV0;EndpointSuffix=x@evil.example",
+            "AccountName=acc;AccountKey=c2VjcmV0;EndpointSuffix=evil.example#",
+            "AccountName=acc;AccountKey=c2VjcmV0;EndpointSuffix=evil.example:8080",
+            "AccountName=evil.example/;AccountKey=c2VjcmV0",
+            "AccountName=;AccountKey=c2VjcmV0",
+        ] {
+            assert!(
+                found("azblob", &[(CONNECTION_STRING, text)]).is_err(),
+                "{text}"
+            );
+        }
+    }
+
+    #[test]
     fn a_connection_string_honours_endpoints_suffix_and_signature() {
         for (text, shown) in [
             (

@@ -369,3 +369,17 @@ fn a_full_buffer_stops_both_ways() {
 
 mod altered;
 mod epochs;
+
+#[test]
+fn the_carriers_end_after_an_end_mark_leaves_our_own_direction_open() {
+    let (mut one, mut other) = established(&Config::default());
+    one.close_write(T0).unwrap();
+    settle(&mut one, &mut other, 1);
+    other.handle(T0, Input::End).unwrap();
+    assert_eq!(other.read(T0, &mut [0]).unwrap(), Read::End);
+    other.write(T0, b"answer").unwrap();
+    other.close_write(T0).unwrap();
+    settle(&mut one, &mut other, 1);
+    assert_eq!(read_all(&mut one), b"answer");
+    assert_eq!(one.read(T0, &mut [0]).unwrap(), Read::End);
+}

@@ -291,3 +291,16 @@ fn a_hundred_connections_at_once_and_a_hundred_an_hour() {
     assert!(node.accept(ms(0), at(201, 1)).is_ok());
     assert_eq!(kinds(&drain(&mut node, ms(0)).0), ["limited"; 2]);
 }
+
+#[test]
+fn what_is_no_failed_authentication_locks_nobody_out() {
+    let mut node = node(1, config());
+    let mut later = hello(2, 1, &key());
+    later[0] = 2;
+    let silent = Vec::new();
+    for bytes in [&later, &silent].repeat(5) {
+        let (open, answer) = knock(&mut node, ms(0), at(66, 1), bytes);
+        assert!(!open && answer.is_empty());
+    }
+    assert!(knock(&mut node, ms(0), at(66, 1), &hello(2, 9, &key())).0);
+}

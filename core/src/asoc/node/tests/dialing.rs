@@ -349,3 +349,61 @@ fn who_has_proven_itself_is_not_dialed_whatever_its_address() {
     assert_eq!(one.address(name(2)), Some(at(9, 9000)));
     assert!(dials(&drain(&mut one, ms(6000)).0).is_empty());
 }
+
+#[test]
+fn no_more_peers_are_discovered_than_there_is_room_for() {
+    let mut node = node(
+        1,
+        NodeConfig {
+            discovered_peers: 2,
+            ..config()
+        },
+    );
+    let mut hear = |peer: u8, second: u64| {
+        let message = announcement(peer, 9000, second, u32::from(peer));
+        node.datagram(ms(second * 1_000), ip(peer), &message)
+            .map_err(|fault| fault.class())
+    };
+    assert_eq!(hear(2, 0), Ok(()));
+    assert_eq!(hear(3, 0), Ok(()));
+    assert_eq!(hear(4, 0), Err(Some(Class::Limit)));
+    assert_eq!(
+        hear(2, 1),
+        Err(Some(Class::Replay)),
+        "known, and still judged"
+    );
+    assert!(node.address(name(3)).is_some() && node.address(name(4)).is_none());
+    // A place that becomes free is taken.
+    drain(&mut node, ms(15_000));
+    let message = announcement(4, 9000, 15, 44);
+    assert_eq!(node.datagram(ms(15_000), ip(4), &message), Ok(()));
+    assert!(node.address(name(4)).is_some());
+}
+
+#[test]
+fn a_node_without_discovery_neither_listens_nor_tells() {
+    let mut node = node(1, quiet());
+    assert_eq!(
+        node.datagram(ms(0), ip(2), &announcement(2, 9000, 0, 1)),
+        Ok(())
+    );
+    assert_eq!(drain(&mut node, ms(60_000)).0, []);
+    assert_eq!(node.address(name(2)), None);
+}
+
+#[test]
+fn a_dial_that_succeeds_when_all_connections_are_taken_is_refused() {
+    let mut config = NodeConfig {
+        static_peers: vec![at(2, 9000)],
+        ..quiet()
+    };
+    config.limits.connections = 1;
+    let mut node = node(1, config);
+    let (dial, _) = dials(&drain(&mut node, ms(0)).0)[0];
+    let _taken = node.accept(ms(0), at(3, 50_000)).unwrap();
+    let refused = node.dialed(ms(0), dial).err().unwrap();
+    assert_eq!(refused.class(), Some(Class::Limit));
+    // It is tried again later.
+    let (_, until) = drain(&mut node, ms(1));
+    assert!(!dials(&drain(&mut node, until.unwrap()).0).is_empty());
+}

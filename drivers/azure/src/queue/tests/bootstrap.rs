@@ -371,3 +371,18 @@ fn what_is_unknown_in_a_page_of_messages_is_passed_by() {
         assert_eq!(result, wanted, "{what}");
     }
 }
+
+#[test]
+fn messages_that_fit_no_queue_message_are_not_sent() {
+    for (length, fits) in [(0, false), (1, true), (49_080, true), (49_081, false)] {
+        let message = Bytes::from(vec![1; length]);
+        let knock = Operation::PutHandshake {
+            id: id(),
+            message: message.clone(),
+        };
+        let token = Operation::PutToken { id: id(), message };
+        assert_eq!(dialer().begin(&first_try(knock), NOW).is_ok(), fits);
+        assert_eq!(listener().begin(&first_try(token), NOW).is_ok(), fits);
+    }
+    assert!(listener().begin(&first_try(listing(0)), NOW).is_err());
+}

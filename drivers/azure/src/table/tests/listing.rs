@@ -150,3 +150,17 @@ fn what_is_no_page_is_an_error_and_never_an_empty_one() {
         assert!(listener().begin(&list(after, limit), NOW).is_err());
     }
 }
+
+#[test]
+fn case_42_a_message_has_65_535_bytes_at_the_most() {
+    use base64ct::{Base64, Encoding as _};
+    for (length, there) in [(65_535, true), (65_536, false)] {
+        let text = Base64::encode_string(&vec![1; length]);
+        let row = format!("{{\"RowKey\":\"a\",\"Data\":\"{text}\"}}");
+        let (_, result) = run(&listener(), &list(None, 1), vec![page(&row)]);
+        assert_eq!(entries(result).0[0].message.is_some(), there, "{length}");
+        let get = first_try(Operation::GetToken { id: id() });
+        let (_, result) = run(&dialer(), &get, vec![answer(200, &[], row)]);
+        assert_eq!(matches!(result, Ok(Reply::Token(_))), there, "{length}");
+    }
+}

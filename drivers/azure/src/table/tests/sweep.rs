@@ -218,3 +218,19 @@ fn a_sweep_removes_only_tables_that_bear_a_mark() {
     }
     assert!(dialer().begin(&list(None), NOW).is_err());
 }
+
+#[test]
+fn an_empty_page_that_goes_on_tells_no_age() {
+    let head = [
+        DATE,
+        ("x-ms-continuation-nextpartitionkey", "1!12!aGFuZA--"),
+        ("x-ms-continuation-nextrowkey", "b"),
+    ];
+    let request = first_try(Operation::SessionAge { id: id() });
+    let outcomes = vec![
+        marked("2027-01-11T07:00:00Z"),
+        answer(200, &head, "{\"value\":[]}"),
+    ];
+    let (_, result) = run(&listener(), &request, outcomes);
+    assert_eq!(kind(&result), FailureKind::Malformed);
+}
