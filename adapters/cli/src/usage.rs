@@ -1,8 +1,11 @@
 //! A wrong command line, told in one line.
 
+use crate::args::Cli;
 use crate::exit::{Code, one_line};
 use crate::output::eprint_line;
+use clap::CommandFactory;
 use clap::error::ErrorKind;
+use std::ffi::OsString;
 use std::process::ExitCode;
 
 /// Prints help and version as they are, and a mistake as one line with what to try.
@@ -18,32 +21,38 @@ pub(crate) fn explain(error: &clap::Error) -> ExitCode {
             ExitCode::from(Code::Usage as u8)
         }
         _ => {
-            eprint_line(&line(&error.to_string()));
+            eprint_line(&line(&error.to_string(), std::env::args_os().skip(1)));
             ExitCode::from(Code::Usage as u8)
         }
     }
 }
 
 /// What is wrong, clap's tip if it has one, and where the help is.
-fn line(text: &str) -> String {
+fn line(text: &str, arguments: impl Iterator<Item = OsString>) -> String {
     let mut paragraphs = text.split("\n\n");
     let what = paragraphs.next().unwrap_or_default();
     let what = what.strip_prefix("error: ").unwrap_or(what);
     let mut line = format!("stillwire: {}", hide_secrets(&one_line(what)));
-    let mut verb = None;
     for paragraph in paragraphs {
         let paragraph = one_line(paragraph);
         if let Some(tip) = paragraph.strip_prefix("tip: ") {
             line = format!("{line}; {}", hide_secrets(tip));
         }
-        if let Some(usage) = paragraph.strip_prefix("Usage: stillwire ") {
-            let words = usage.split_whitespace();
-            let verbs = words.take_while(|word| word.starts_with(|c: char| c.is_ascii_lowercase()));
-            verb = Some(verbs.fold(String::new(), |verbs, verb| format!("{verbs} {verb}")));
+    }
+    format!("{line}; see stillwire{} --help", verbs(arguments))
+}
+
+/// The verbs among the arguments, each behind a space.
+fn verbs(arguments: impl Iterator<Item = OsString>) -> String {
+    let program = Cli::command();
+    let (mut within, mut found) = (&program, String::new());
+    for argument in arguments {
+        if let Some(verb) = within.find_subcommand(&argument) {
+            found = format!("{found} {}", verb.get_name());
+            within = verb;
         }
     }
-    let verb = verb.unwrap_or_default();
-    format!("{line}; see stillwire{verb} --help")
+    found
 }
 
 /// Arguments that may be tickets or addresses with keys are not repeated.
@@ -58,12 +67,12 @@ fn hide_secrets(text: &str) -> String {
 #[cfg(test)]
 mod tests {
     use super::*;
-    use crate::args::Cli;
     use clap::Parser;
 
     fn told(arguments: &[&str]) -> String {
-        let arguments = ["stillwire"].iter().chain(arguments);
-        line(&Cli::try_parse_from(arguments).unwrap_err().to_string())
+        let words = ["stillwire"].iter().chain(arguments);
+        let error = Cli::try_parse_from(words).unwrap_err().to_string();
+        line(&error, arguments.iter().map(OsString::from))
     }
 
     #[test]
@@ -82,6 +91,11 @@ mod tests {
                 &["listen"],
                 "stillwire: the following required arguments were not provided: <STORE>; \
                  see stillwire listen --help",
+            ),
+            (
+                &["-q", "ticket", "dir:x", "--expiry", "soon"],
+                "stillwire: invalid value 'soon' for '--expiry <TIME>': write it like 24h, 90m or \
+                 1d12h; see stillwire ticket --help",
             ),
             (
                 &["packetfs", "recv", "f", "--fast"],

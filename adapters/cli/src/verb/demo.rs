@@ -214,7 +214,10 @@ fn report(run: &Run, store: &NamedStore, there: &There, here: &Seen) -> Result<(
     let chunks = sent.stats.chunks_sealed + here.stats.chunks_sealed;
     let moved = sent.bytes * 2;
     let overhead = overhead(chunks);
-    let share = overhead as f64 * 100.0 / (moved.max(1)) as f64;
+    let share = match moved {
+        0 => String::new(),
+        _ => format!(" ({:.3} %)", overhead as f64 * 100.0 / moved as f64),
+    };
     let digest = units::hex(&sent.sha256);
     let json = json!({
         "store": store.name,
@@ -231,7 +234,7 @@ fn report(run: &Run, store: &NamedStore, there: &There, here: &Seen) -> Result<(
         "store      {}\n\
          handshake  {}, Noise NN (anonymous)\n\
          echo       {} there and back in {}, {}, {}\n\
-         overhead   {} for {} ({share:.3} %)\n\
+         overhead   {} for {}{share}\n\
          sha256     {digest}, equal at both ends",
         store.name,
         units::seconds(there.handshake),

@@ -108,6 +108,10 @@ fn the_demo_prints_its_figures() {
         !std::path::Path::new(directory).exists(),
         "{directory} is left behind"
     );
+    // Of nothing there is no share.
+    let done = run(stillwire(["demo", "--bytes", "0"]), Input::Nothing).expect(0);
+    let text = String::from_utf8(done.stdout).unwrap();
+    assert!(!text.contains('%'), "{text}");
 }
 
 #[test]
