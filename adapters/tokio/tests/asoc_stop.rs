@@ -139,3 +139,26 @@ async fn a_socket_that_does_not_close_holds_its_place_only_for_a_while() {
     }
     drop(connection);
 }
+
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+async fn what_was_sent_before_a_close_arrives_over_bytes_that_nobody_read() {
+    let mut options = options();
+    options.receive_buffer = 10_000;
+    let node = start(options).await.unwrap();
+    let at = node.local_addr().unwrap();
+    let dialed = connect(at, identity(), Config::default(), None);
+    let dialed = dialed.await.unwrap();
+    let accepted = Arc::new(node.accept().await.unwrap());
+    // More than the one that closes takes in.
+    let talker = accepted.clone();
+    let talking = tokio::spawn(async move { talker.send_message(vec![1; 32 << 20].into()).await });
+    tokio::time::sleep(Duration::from_millis(200)).await;
+    let message: Vec<u8> = (0..1_000_000_u32).map(|i| (i % 251) as u8).collect();
+    dialed.send_message(message.clone().into()).await.unwrap();
+    let closing = tokio::spawn(dialed.close());
+    tokio::time::sleep(Duration::from_millis(200)).await;
+    let got = accepted.receive_message(1 << 20).await;
+    assert!(got.unwrap().unwrap() == message);
+    closing.await.unwrap().unwrap();
+    talking.abort();
+}

@@ -11,7 +11,7 @@ use std::future::Future;
 use std::io::{self, IoSlice};
 use std::pin::Pin;
 use std::sync::Arc;
-use std::task::{Context, Poll};
+use std::task::{Context, Poll, ready};
 use std::time::Duration;
 use stillwire_core::asoc::{ConnectionEvent, Place, Spares, Verdict};
 use stillwire_core::store::{Failure, FailureKind};
@@ -64,6 +64,8 @@ pub(super) struct Driver {
     /// Nothing more comes from the socket.
     ended: bool,
     closing: bool,
+    /// Our direction of the socket has ended.
+    shut: bool,
 }
 
 impl Driver {
@@ -91,6 +93,7 @@ impl Driver {
             paused: false,
             ended: false,
             closing: false,
+            shut: false,
         }
     }
 
@@ -318,6 +321,9 @@ impl Driver {
             }
         } else if over {
             self.closing = true;
+            self.place = None;
+            // Whoever failed is not listened to any more.
+            self.ended |= shared.lock().machine.error().is_some();
             return Poll::Ready(false);
         }
         if reading {
@@ -331,6 +337,27 @@ impl Driver {
         } else {
             Poll::Pending
         }
+    }
+
+    /// Ends our direction, then reads over what comes up to the peer's end: a socket that is closed
+    /// over unread bytes may lose the last that were sent.
+    fn poll_leave(&mut self, cx: &mut Context<'_>) -> Poll<io::Result<()>> {
+        if !self.shut {
+            ready!(Pin::new(&mut self.socket).poll_close(cx))?;
+            self.shut = true;
+        }
+        if self.buffer.is_empty() {
+            self.buffer = self.spares.take(READ[0]);
+        }
+        for _ in 0..BUDGET.0 {
+            if self.ended {
+                return Poll::Ready(Ok(()));
+            }
+            let n = ready!(Pin::new(&mut self.socket).poll_read(cx, &mut self.buffer))?;
+            self.ended = n == 0;
+        }
+        cx.waker().wake_by_ref();
+        Poll::Pending
     }
 }
 
@@ -346,7 +373,7 @@ impl Future for Driver {
             }
             if this.closing {
                 // A socket that does not close in good order, or in time, is closed by being dropped.
-                let closed = Pin::new(&mut this.socket).poll_close(cx).is_ready();
+                let closed = this.poll_leave(cx).is_ready();
                 let now = this.runtime.now();
                 let until = this.stalled.get_or_insert(now).after(this.send_timeout);
                 if closed || now >= until {
