@@ -47,8 +47,8 @@ pub(crate) struct Ready {
 ///
 /// The mutex is held while the machine runs and for nothing else: wakers fire after it.
 ///
-/// One reader, one writer, one waiter for the end and one driver are remembered at a time; a
-/// later poll of the same kind replaces the earlier waker, as usual for a stream.
+/// One reader, one writer, one who flushes, one waiter for the end and one driver are remembered at a
+/// time; a later poll of the same kind replaces the earlier waker, as usual for a stream.
 pub struct Pump<M: Machine> {
     state: Mutex<State<M>>,
     ready: Box<dyn Fn(&M) -> Ready + Send + Sync>,

@@ -21,8 +21,9 @@ pub(crate) struct Waiting {
     pub(crate) driver: Option<Waker>,
     /// The reading side waits for one of three things at a time.
     reader: Option<(Waker, Until)>,
-    /// The writing side waits for one of two things at a time.
-    writer: Option<(Waker, Until)>,
+    /// The writing side may wait for both at once, on two threads.
+    writer: Option<Waker>,
+    flusher: Option<Waker>,
     ender: Option<Waker>,
 }
 
@@ -31,7 +32,7 @@ pub(crate) struct Waiting {
 #[must_use]
 pub(crate) struct Due {
     pub(crate) driver: Option<Waker>,
-    application: [Option<Waker>; 3],
+    application: [Option<Waker>; 4],
 }
 
 impl Waiting {
@@ -42,21 +43,20 @@ impl Waiting {
             Until::Readable | Until::Receivable | Until::Established => {
                 register_for(&mut self.reader, until, waker)
             }
-            Until::Writable | Until::Flushed => register_for(&mut self.writer, until, waker),
+            Until::Writable => register(&mut self.writer, waker),
+            Until::Flushed => register(&mut self.flusher, waker),
         }
     }
 
     /// Takes out the application's wakers whose wait is over.
     pub(crate) fn due(&mut self, over: impl Fn(Until) -> bool) -> Due {
-        let take = |slot: &mut Option<(Waker, Until)>| {
-            let due = slot.take_if(|(_, until)| over(*until));
-            due.map(|(waker, _)| waker)
-        };
+        let reader = self.reader.take_if(|(_, until)| over(*until));
         Due {
             driver: None,
             application: [
-                take(&mut self.reader),
-                take(&mut self.writer),
+                reader.map(|(waker, _)| waker),
+                self.writer.take_if(|_| over(Until::Writable)),
+                self.flusher.take_if(|_| over(Until::Flushed)),
                 self.ender.take_if(|_| over(Until::Ended)),
             ],
         }

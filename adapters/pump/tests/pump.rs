@@ -206,6 +206,23 @@ fn writing_wakes_an_idle_driver_once() {
 }
 
 #[test]
+fn a_flush_that_waits_hides_no_write_that_waits_with_the_same_waker() {
+    let pump = Pump::new(Toy::with_room(4));
+    let (driver, app) = (Sleeper::new(), Sleeper::new());
+    assert!(pump.poll_write(&mut app.cx(), NOW, b"abcd").is_ready());
+    assert!(pump.poll_write(&mut app.cx(), NOW, b"e").is_pending());
+    assert!(pump.poll_flush(&mut app.cx()).is_pending());
+    let (id, _) = performed(pump.poll_action(&mut driver.cx(), NOW));
+    assert_eq!(
+        app.woken(),
+        1,
+        "there is room, though nothing is stored yet"
+    );
+    pump.complete(NOW, id, Ok(Reply::Done));
+    assert_eq!(app.woken(), 1, "now it is");
+}
+
+#[test]
 fn a_full_buffer_holds_the_writer_until_there_is_room() {
     let pump = Pump::new(Toy::with_room(4));
     let (driver, app, reader) = (Sleeper::new(), Sleeper::new(), Sleeper::new());

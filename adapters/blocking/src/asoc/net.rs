@@ -89,6 +89,8 @@ pub(crate) struct Udp {
 
 impl Udp {
     pub(crate) fn new(socket: UdpSocket) -> io::Result<Self> {
+        // One that does not block would keep its thread busy.
+        socket.set_nonblocking(false)?;
         socket.set_read_timeout(Some(Duration::from_secs(1)))?;
         let socket = Arc::new(socket);
         Ok(Self { socket })
@@ -160,5 +162,28 @@ impl Net for BlockingNet {
             Ok(Arc::new(Udp::new(socket)?) as Arc<dyn Datagrams>)
         });
         Box::pin(std::future::ready(bound))
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn a_socket_that_came_without_blocking_waits_all_the_same() {
+        let socket = UdpSocket::bind("127.0.0.1:0").unwrap();
+        socket.set_nonblocking(true).unwrap();
+        let at = socket.local_addr().unwrap();
+        let udp = Udp::new(socket).unwrap();
+        let (started, began) = std::sync::mpsc::channel();
+        let waiting = Arc::clone(&udp.socket);
+        let waiter = std::thread::spawn(move || {
+            started.send(()).unwrap();
+            waiting.recv_from(&mut [0; 8]).map(|(length, _)| length)
+        });
+        began.recv().unwrap();
+        std::thread::sleep(Duration::from_millis(20));
+        udp.socket.send_to(b"late", at).unwrap();
+        assert_eq!(waiter.join().unwrap().unwrap(), 4);
     }
 }

@@ -78,6 +78,9 @@ impl Socket {
 
     fn patient(stream: TcpStream, stall: Duration) -> io::Result<Self> {
         stream.set_nodelay(true)?;
+        // Whatever whoever made it had set: the thread that reads waits for as long as it takes.
+        stream.set_nonblocking(false)?;
+        stream.set_read_timeout(None)?;
         // So that the thread that writes ends some time after the socket was dropped.
         stream.set_write_timeout(Some(stall))?;
         let (reader, writer) = (stream.try_clone()?, stream.try_clone()?);
@@ -330,6 +333,24 @@ mod tests {
         while lanes.iter().any(|lane| lane.strong_count() > 0) {
             assert!(since.elapsed() < Duration::from_secs(5), "a thread is left");
             thread::sleep(Duration::from_millis(10));
+        }
+    }
+
+    #[test]
+    fn a_time_out_that_the_stream_came_with_ends_nothing() {
+        for nonblocking in [false, true] {
+            let (ours, mut theirs) = pair();
+            ours.set_read_timeout(Some(Duration::from_millis(1)))
+                .unwrap();
+            ours.set_nonblocking(nonblocking).unwrap();
+            let mut socket = Socket::new(ours).unwrap();
+            thread::sleep(Duration::from_millis(50));
+            theirs.write_all(b"late").unwrap();
+            let mut buffer = [0; 8];
+            let read = crate::bell::block_on(std::future::poll_fn(|cx| {
+                Pin::new(&mut socket).poll_read(cx, &mut buffer)
+            }));
+            assert_eq!(&buffer[..read.unwrap()], b"late");
         }
     }
 
