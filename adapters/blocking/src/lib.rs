@@ -228,7 +228,7 @@ impl Listener {
         block_on(listener.stop_within(grace))
     }
 
-    /// A view of this listener that outlives it, for counters.
+    /// A view of this listener that outlives it: counters, and an end to a stop that takes too long.
     pub fn monitor(&self) -> ListenerMonitor {
         let listener = self.inner.lock();
         listener.unwrap_or_else(PoisonError::into_inner).monitor()

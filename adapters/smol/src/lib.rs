@@ -172,7 +172,7 @@ impl Listener {
         self.listener.stop_within(grace).await
     }
 
-    /// A view of this listener that outlives it, for counters.
+    /// A view of this listener that outlives it: counters, and an end to a stop that takes too long.
     pub fn monitor(&self) -> ListenerMonitor {
         self.listener.monitor()
     }
