@@ -67,6 +67,8 @@ pub(crate) struct State<M> {
     pub(crate) in_transit: bool,
     /// The driver leaves the carrier alone until the machine wants bytes again.
     pub(crate) sated: bool,
+    /// The carrier takes nothing more.
+    pub(crate) cut: bool,
     /// The application has gone.
     pub(crate) abandoned: bool,
 }
@@ -97,6 +99,7 @@ impl<M: Machine + 'static> Pump<M> {
             peer_ended: false,
             in_transit: false,
             sated: false,
+            cut: false,
             abandoned: false,
         };
         Self {
@@ -113,14 +116,14 @@ impl<M: Machine + 'static> Pump<M> {
     /// Takes out the application's wakers that the machine's present state concerns.
     pub(crate) fn due(&self, state: &mut State<M>) -> Due {
         let ready = (self.ready)(&state.machine);
-        let (ended, in_transit) = (state.ended, state.in_transit);
+        let (ended, cut, in_transit) = (state.ended, state.cut, state.in_transit);
         let over = ready.finished || ended;
         state.waiting.due(|until| match until {
             Until::Readable => over || ready.readable,
             Until::Receivable => over || ready.receivable,
             Until::Established => over || ready.established,
-            Until::Writable => over || ready.writable,
-            Until::Flushed => over || (ready.flushed && !in_transit),
+            Until::Writable => over || cut || ready.writable,
+            Until::Flushed => over || cut || (ready.flushed && !in_transit),
             Until::Ended => ended,
         })
     }
@@ -347,6 +350,9 @@ fn flush<M: Channel>(
     if state.machine.is_flushed() && !state.in_transit {
         return Poll::Ready(Ok(()));
     }
+    if state.cut {
+        return Poll::Ready(Err(io_error(Error::Closed)));
+    }
     // A machine may be finished while its last bytes are on their way to the carrier.
     if state.in_transit && !state.ended {
         return wait(state, cx, Until::Flushed);
@@ -360,7 +366,7 @@ pub(crate) fn refusal<M: Channel>(state: &State<M>) -> Option<io::Error> {
         return Some(io::ErrorKind::BrokenPipe.into());
     }
     // Nobody would carry it.
-    state.ended.then(|| {
+    (state.ended || state.cut).then(|| {
         let error = state.machine.error().cloned();
         io_error(error.unwrap_or(Error::Closed))
     })

@@ -60,6 +60,14 @@ impl<M: Channel + Messages + Streamed + 'static> Pump<M> {
         due.wake();
     }
 
+    /// Says that the carrier takes nothing more, and may still give: whoever writes is told, and
+    /// whoever reads goes on.
+    pub fn cut(&self) {
+        let mut state = self.lock();
+        state.cut = true;
+        self.after_call(state);
+    }
+
     /// Says that the carrier has taken everything that was to be transmitted.
     pub fn transmitted(&self) {
         let mut state = self.lock();

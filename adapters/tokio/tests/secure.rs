@@ -5,7 +5,7 @@ use std::io;
 use std::time::Duration;
 use stillwire_core::crypto::Rng;
 use stillwire_core::ziti::{Config, Connection, Exchange, Role};
-use stillwire_core::{Class, Error, Instant, Timer};
+use stillwire_core::{Channel, Class, Error, Input, Instant, Machine, Output, Streamed, Timer};
 use stillwire_tokio::{SecureStream, source_of};
 use tokio::io::{AsyncRead, AsyncReadExt, AsyncWrite, AsyncWriteExt, DuplexStream, duplex};
 use tokio::net::{TcpListener, TcpStream};
@@ -397,4 +397,60 @@ async fn what_was_written_before_a_drop_arrives_though_the_peer_ends_meanwhile()
     assert_eq!(got.len(), data.len());
     assert!(got == data);
     assert_eq!(cut.kind(), io::ErrorKind::UnexpectedEof);
+}
+
+/// A peer by hand: shakes hands, says `data` and its end, and is gone.
+async fn speaks_and_goes(mut carrier: DuplexStream, data: &[u8]) {
+    let now = Instant::ZERO;
+    let config = Config {
+        message: 1_000,
+        ..Config::default()
+    };
+    let mut peer = machine(Role::Listener, config, now).unwrap();
+    let mut buffer = [0; 1_000];
+    let mut said = false;
+    loop {
+        loop {
+            match peer.poll(now) {
+                Output::Transmit(bytes) => carrier.write_all(&bytes).await.unwrap(),
+                Output::Event(_) => {}
+                _ => break,
+            }
+        }
+        if said {
+            return;
+        }
+        if peer.is_established() {
+            assert_eq!(peer.write(now, data), Ok(data.len()));
+            peer.close_write(now).unwrap();
+            said = true;
+            continue;
+        }
+        let n = carrier.read(&mut buffer).await.unwrap();
+        peer.handle(now, Input::Bytes(&buffer[..n])).unwrap();
+    }
+}
+
+#[tokio::test]
+async fn what_a_peer_said_before_it_went_is_read_though_writing_fails() {
+    let config = Config {
+        receive_buffer: 1_000,
+        ..Config::default()
+    };
+    // More than one reading of the carrier.
+    let (ours, theirs) = duplex(400_000);
+    let data = noise(200_000);
+    let opened = open(ours, Role::Dialer, config);
+    let (opened, ()) = tokio::join!(opened, speaks_and_goes(theirs, &data));
+    let (mut read, mut write) = opened.unwrap().split();
+    // Taken, perhaps, and never carried.
+    let _ = write.write_all(b"too late").await;
+    assert!(write.flush().await.is_err());
+    let again = write.write(b"x").await.unwrap_err();
+    assert_eq!(source_of(&again), Some(&Error::Closed));
+    assert!(write.shutdown().await.is_err());
+    let mut got = Vec::new();
+    read.read_to_end(&mut got).await.unwrap();
+    assert!(got == data);
+    assert_eq!(write.closed().await, Err(Error::Closed));
 }

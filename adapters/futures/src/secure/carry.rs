@@ -36,6 +36,8 @@ pub(super) struct Carry<M: Channel + Messages + Streamed + 'static, T> {
     deadline: Option<Instant>,
     linger: Duration,
     leaving: Option<Instant>,
+    /// The carrier takes nothing more: until when it is read all the same.
+    muted: Option<Instant>,
     on_event: OnEvent<M>,
 }
 
@@ -70,6 +72,7 @@ impl<M: Channel + Messages + Streamed + 'static, T> Carry<M, T> {
             deadline: None,
             linger,
             leaving: None,
+            muted: None,
             on_event,
         }
     }
@@ -147,6 +150,9 @@ where
                         && let Some(bytes) = self.buffer.get(..n)
                     {
                         self.pump.receive(now, bytes);
+                        if let Some(until) = &mut self.muted {
+                            *until = now.after(self.linger);
+                        }
                     }
                 }
                 ended => {
@@ -169,6 +175,9 @@ where
 
     /// Nothing more to do but wait.
     fn poll_round(&mut self, cx: &mut Context<'_>) -> Poll<io::Result<()>> {
+        if let Some(until) = self.muted {
+            return self.poll_rest(cx, until).map(Ok);
+        }
         loop {
             let read = self.reading && self.poll_in(cx).is_ready();
             let written = self.poll_out(cx)?;
@@ -233,6 +242,32 @@ where
         Poll::Pending
     }
 
+    /// What a peer said before it went may still be with a carrier that takes nothing more. Ready
+    /// when all of it was read, or nobody wants it.
+    fn poll_rest(&mut self, cx: &mut Context<'_>, until: Instant) -> Poll<()> {
+        let unwanted = |machine: &M| machine.error().is_some();
+        if self.leaving.is_some() || self.pump.with(unwanted) || self.poll_in(cx).is_ready() {
+            return Poll::Ready(());
+        }
+        let until = self.muted.unwrap_or(until);
+        ready!(self.poll_timer(cx, Some(until)));
+        self.pump.receive_end(self.runtime.now());
+        Poll::Ready(())
+    }
+
+    /// The carrier broke while writing. True when there is nothing to be read either.
+    fn mute(&mut self, cx: &mut Context<'_>) -> bool {
+        let now = self.runtime.now();
+        let heard = |machine: &M| machine.is_established() && machine.error().is_none();
+        if !self.reading || self.leaving.is_some() || !self.pump.with(heard) {
+            self.pump.receive_end(now);
+            return true;
+        }
+        self.muted = Some(now.after(self.linger));
+        self.pump.cut();
+        self.poll_round(cx).is_ready()
+    }
+
     fn leave(&mut self) {
         self.leaving = Some(self.runtime.now().after(self.linger));
     }
@@ -272,8 +307,7 @@ where
             Poll::Ready(Ok(())) => true,
             Poll::Ready(Err(error)) => {
                 tracing::debug!(%error, "the carrier broke while writing");
-                this.pump.receive_end(this.runtime.now());
-                true
+                this.mute(cx)
             }
             // Left, all sent, and the peer has ended or had its time.
             Poll::Pending => this.leaving.is_some_and(|until| {
