@@ -164,3 +164,42 @@ fn case_42_a_message_has_65_535_bytes_at_the_most() {
         assert_eq!(matches!(result, Ok(Reply::Token(_))), there, "{length}");
     }
 }
+
+#[test]
+fn depth_takes_no_stack_and_is_no_message() {
+    const DEPTH: usize = 20_000;
+    let deep = |open: &str, close: &str| open.repeat(DEPTH) + &close.repeat(DEPTH);
+    let values = [
+        deep("[", "]"),
+        "{\"a\":".repeat(DEPTH) + "1" + &"}".repeat(DEPTH),
+    ];
+    for value in values {
+        for body in [
+            value.clone(),
+            format!("{{\"value\":{value}}}"),
+            format!("{{\"value\":[{value}]}}"),
+            format!("{{\"value\":[{{\"RowKey\":{value},\"Data\":\"+//+\"}}]}}"),
+            format!("{{\"value\":[{{\"RowKey\":\"a\",\"Data\":{value}}}]}}"),
+            format!("{{\"other\":{value},\"value\":[]}}"),
+        ] {
+            let (_, result) = run(
+                &listener(),
+                &list(None, 1),
+                vec![answer(200, &[], body.clone())],
+            );
+            if let Ok(Reply::Handshakes { entries, .. }) = result {
+                assert!(entries.iter().all(|entry| entry.message.is_none()));
+            }
+            let sessions = first_try(Operation::ListSessions {
+                after: None,
+                limit: 1,
+            });
+            let (_, result) = run(&listener(), &sessions, vec![answer(200, &[], body.clone())]);
+            let none = |reply: &Reply| matches!(reply, Reply::Sessions { sessions, .. } if sessions.is_empty());
+            assert!(result.as_ref().map_or(true, none));
+            let get = first_try(Operation::GetToken { id: id() });
+            let (_, result) = run(&dialer(), &get, vec![answer(200, &[], body)]);
+            assert!(!matches!(result, Ok(Reply::Token(_))));
+        }
+    }
+}
