@@ -1,7 +1,7 @@
 //! The hardened handshake: every bit, every clock, every key.
 
 use crate::world::*;
-use stillwire_core::asoc::{ApiKey, Config, Connection, Dialect, Fresh, TokenCheck};
+use stillwire_core::asoc::{ApiKey, Config, Connection, Dialect, Fresh, Profile, TokenCheck};
 use stillwire_core::crypto::{hkdf, sha256};
 use stillwire_core::{Class, Error, Instant, UnixTime};
 
@@ -133,32 +133,115 @@ fn key_community_uuid_and_time_are_under_the_mac_and_judged() {
     assert_eq!(at(1000 + 61), Some(Class::Future));
 }
 
+/// The key of the handshake's MACs, which only a holder of the cluster's key has.
+fn mac_key() -> [u8; 32] {
+    let prk = hkdf::extract(&sha256::digest(b"test-cluster"), KEY);
+    let mut mac = [0; 32];
+    hkdf::expand(&prk, &[b"stillwire asoc hardened 1 mac"], &mut mac).unwrap();
+    mac
+}
+
 #[test]
-fn the_servers_clock_and_uuid_are_judged_by_the_client() {
-    let answer = |node: u8, second: u64| {
-        let mut client = End::client(1, 1, HARDENED);
-        let hello = client.drain();
+fn the_servers_clock_and_uuid_are_judged_by_the_server_itself() {
+    let refuses = |node: u8, second: u64| {
         let mut fresh = fresh(2);
         fresh.unix = UnixTime::from_secs(NOW.as_secs() - 1000 + second);
         let server = Connection::server(config(HARDENED), identity(node), fresh, Instant::ZERO);
         let mut server = End::of(server.unwrap());
-        let accept = server.answer(&hello);
-        client.answer(&accept);
-        (server.fault(), client.fault())
+        server.answer(&End::client(1, 1, HARDENED).drain());
+        server.fault()
     };
-    assert_eq!(answer(2, 1000), (None, None));
-    // Its own clock is off: the server refuses first.
-    assert_eq!(answer(2, 1061).0, Some(Class::Stale));
-    assert_eq!(answer(2, 939).0, Some(Class::Future));
-    assert_eq!(answer(1, 1000).0, Some(Class::Identity));
+    assert_eq!(refuses(2, 1000), None);
+    assert_eq!(refuses(2, 1061), Some(Class::Stale));
+    assert_eq!(refuses(2, 939), Some(Class::Future));
+    assert_eq!(refuses(1, 1000), Some(Class::Identity));
+}
+
+#[test]
+fn the_servers_clock_uuid_and_key_share_are_judged_by_the_client() {
+    // A server that holds the key and says something else under a right MAC.
+    let judged = |change: &dyn Fn(&mut [u8])| {
+        let mut client = End::client(1, 1, HARDENED);
+        let hello = client.drain();
+        let mut accept = End::server(2, 101, HARDENED).answer(&hello);
+        assert_eq!(accept.len(), SIZES[1]);
+        let (fields, tag) = accept[14..].split_at_mut(SIZES[1] - 14 - 32);
+        change(fields);
+        let said = [b"accept", &sha256::digest(&hello[14..])[..], &*fields].concat();
+        tag.copy_from_slice(&sha256::hmac(&mac_key(), &said));
+        let proof = client.answer(&accept);
+        assert_eq!(client.fault().is_none(), !proof.is_empty());
+        client.fault()
+    };
+    let clock = |off: i64| {
+        judged(&move |fields| {
+            let time = NOW.as_secs().checked_add_signed(off).unwrap();
+            fields[16..24].copy_from_slice(&time.to_be_bytes());
+        })
+    };
+    assert_eq!(judged(&|_| {}), None);
+    assert_eq!((clock(-60), clock(60)), (None, None));
+    assert_eq!(clock(-61), Some(Class::Stale));
+    assert_eq!(clock(61), Some(Class::Future));
+    let own = name(1);
+    let reflected = judged(&|fields| fields[..16].copy_from_slice(own.as_bytes()));
+    assert_eq!(reflected, Some(Class::Identity));
+    let low = judged(&|fields| fields[56..88].fill(0));
+    assert_eq!(low, Some(Class::WeakKey));
+}
+
+#[test]
+fn what_only_the_application_can_do_wrong_is_misuse_and_changes_nothing() {
+    for (max_frame, chunk) in [(0, 1), (1, 0)] {
+        let config = Config {
+            max_frame,
+            chunk,
+            ..config(HARDENED)
+        };
+        let made = Connection::client(config, identity(1), fresh(1), Instant::ZERO);
+        assert!(matches!(made.err(), Some(Error::Misuse(_))));
+    }
+    let keyless = stillwire_core::asoc::Identity {
+        keys: Vec::new(),
+        ..identity(1)
+    };
+    let made = Connection::server(config(HARDENED), keyless, fresh(1), Instant::ZERO);
+    assert!(matches!(made.err(), Some(Error::Misuse(_))));
+
+    let mut early = End::client(1, 1, HARDENED);
+    assert!(matches!(early.machine.open(), Err(Error::Misuse(_))));
+    let data = bytes::Bytes::from_static(b"x");
+    assert!(matches!(
+        early.machine.write(1, &data),
+        Err(Error::Misuse(_))
+    ));
+    assert!(matches!(early.machine.end(1), Err(Error::Misuse(_))));
+
+    let few = Config {
+        max_streams: 2,
+        ..config(Profile::Default)
+    };
+    let made = Connection::client(few, identity(1), fresh(1), Instant::ZERO);
+    let mut client = End::of(made.unwrap());
+    let accept = End::server(2, 2, Profile::Default).answer(&client.drain());
+    client.answer(&accept);
+    let open = [
+        client.machine.open().unwrap(),
+        client.machine.open().unwrap(),
+    ];
+    assert!(matches!(client.machine.open(), Err(Error::Misuse(_))));
+    assert!(matches!(
+        client.machine.write(99, &data),
+        Err(Error::Misuse(_))
+    ));
+    client.machine.end(open[0]).unwrap();
+    assert_eq!(client.machine.open().unwrap(), 5);
+    assert_eq!(client.fault(), None);
 }
 
 #[test]
 fn a_key_share_of_low_order_is_refused() {
     // Under a right MAC, which only a holder of the key can make.
-    let prk = hkdf::extract(&sha256::digest(b"test-cluster"), KEY);
-    let mut mac = [0; 32];
-    hkdf::expand(&prk, &[b"stillwire asoc hardened 1 mac"], &mut mac).unwrap();
     for share in [[0; 32], {
         let mut one = [0; 32];
         one[0] = 1;
@@ -167,7 +250,7 @@ fn a_key_share_of_low_order_is_refused() {
         let mut hello = with(|_, _| {});
         hello[14 + 57..14 + 89].copy_from_slice(&share);
         let said = [b"hello", &hello[14..14 + 89]].concat();
-        hello[14 + 89..].copy_from_slice(&sha256::hmac(&mac, &said));
+        hello[14 + 89..].copy_from_slice(&sha256::hmac(&mac_key(), &said));
         assert_eq!(judged(&hello), Some(Class::WeakKey));
     }
 }

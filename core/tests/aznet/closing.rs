@@ -325,3 +325,24 @@ fn a_session_that_could_not_be_removed_is_left_to_the_janitor() {
     assert!(!b.conn.is_clean());
     assert!(!world.store.sessions.is_empty());
 }
+
+#[test]
+fn a_dropped_connection_whose_storage_never_answers_ends_with_the_close_time() {
+    let mut world = World::new(config());
+    let (mut a, _b) = world.dial(config()).unwrap();
+    let dropped = world.now;
+    a.conn.write(dropped, b"last words").unwrap();
+    a.conn.abort(dropped);
+    let ended = loop {
+        match a.conn.poll(world.now) {
+            Output::Event(ConnectionEvent::Closed(how)) => break how,
+            // Nobody performs it.
+            Output::Store(_) | Output::Event(_) => {}
+            Output::Wait(next) => world.now = next.expect("it has a deadline"),
+            other => panic!("{other:?}"),
+        }
+        assert!(world.now <= dropped.after(config().close_timeout));
+    };
+    assert_eq!(ended, Err(Error::Timeout(Timer::Close)));
+    assert_eq!(world.now, dropped.after(config().close_timeout));
+}
