@@ -207,6 +207,12 @@ fn a_dialer_can_ask_for_nothing_of_the_listeners() {
         Operation::DeleteToken { id: id() },
         create(),
         delete(),
+        Operation::ListSessions {
+            after: None,
+            limit: 9,
+        },
+        Operation::SessionAge { id: id() },
+        Operation::SweepSession { id: id() },
     ] {
         let failure = dialing().begin(&first_try(operation), NOW).unwrap_err();
         assert_eq!(failure.kind, FailureKind::Refused);

@@ -215,3 +215,10 @@ fn what_is_unknown_in_a_page_of_containers_is_passed_by() {
         assert_eq!(result, wanted, "{what}");
     }
 }
+
+#[test]
+fn a_page_of_containers_that_broke_off_is_tried_again() {
+    let head = [DATE, ("content-length", "100000")];
+    let (_, result) = play(list(9), vec![Ok(answer(200, &head, CONTAINERS.page("")))]);
+    assert!(result.unwrap_err().is_retryable());
+}

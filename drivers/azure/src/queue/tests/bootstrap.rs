@@ -321,6 +321,16 @@ fn a_dialer_can_ask_for_nothing_that_is_the_listeners() {
         Operation::DeleteSession { id: id() },
         Operation::DeleteToken { id: id() },
         Operation::DeleteHandshake { name: ID.into() },
+        Operation::PutToken {
+            id: id(),
+            message: message_1(),
+        },
+        Operation::ListSessions {
+            after: None,
+            limit: 9,
+        },
+        Operation::SessionAge { id: id() },
+        Operation::SweepSession { id: id() },
     ] {
         let failure = dialer().begin(&first_try(operation), NOW).map(|_| ());
         assert_eq!(failure.unwrap_err().kind, FailureKind::Refused);
@@ -340,6 +350,27 @@ fn a_ticket_lets_knock_and_look_and_nothing_else() {
     assert_eq!(ticket.handshake.permissions().unwrap(), "a");
     assert_eq!(ticket.token.permissions().unwrap(), "r");
     assert_eq!(ticket.handshake.service(), Service::Queue);
+}
+
+#[test]
+fn only_a_message_1_in_clear_is_listed_under_the_id_at_its_end() {
+    use base64ct::{Base64, Encoding as _};
+    // Others may end in an id too, which is none of theirs.
+    for (before, name) in [
+        (31, "message m"),
+        (32, ID),
+        (33, "message m"),
+        (48, "message m"),
+    ] {
+        let mut message = vec![1; before];
+        message.extend_from_slice(ID.as_bytes());
+        let text = Base64::encode_string(&message);
+        let (_, result) = run(&listener(), listing(32), vec![list(&[("m", "1", &text)])]);
+        let Ok(Reply::Handshakes { entries, .. }) = result else {
+            panic!("{result:?}")
+        };
+        assert_eq!(entries[0].name, name, "{before} bytes before the id");
+    }
 }
 
 const MESSAGES: Listing = Listing {

@@ -239,3 +239,47 @@ fn the_ticket_lets_add_handshakes_and_read_tokens_and_nothing_else() {
         assert_eq!(sas.parameter("se").unwrap(), "2027-01-11T09:00:27Z");
     }
 }
+
+#[test]
+fn a_dialer_can_ask_for_nothing_that_is_the_listeners() {
+    for operation in [
+        Operation::Prepare,
+        Operation::RemoveBootstrap,
+        Operation::ListHandshakes {
+            after: None,
+            limit: 1,
+        },
+        Operation::DeleteHandshake { name: "x".into() },
+        Operation::PutToken {
+            id: id(),
+            message: Bytes::from_static(b"x"),
+        },
+        Operation::DeleteToken { id: id() },
+        Operation::CreateSession {
+            id: id(),
+            mark: [1; 16],
+        },
+        Operation::DeleteSession { id: id() },
+        Operation::ListSessions {
+            after: None,
+            limit: 9,
+        },
+        Operation::SessionAge { id: id() },
+        Operation::SweepSession { id: id() },
+    ] {
+        let begun = dialer().begin(&first_try(operation), NOW).map(|_| ());
+        assert_eq!(begun.unwrap_err().kind, FailureKind::Refused);
+    }
+}
+
+#[test]
+fn a_token_that_no_reader_would_take_is_not_put() {
+    for (length, fits) in [(0, false), (1, true), (65_535, true), (65_536, false)] {
+        let put = Operation::PutToken {
+            id: id(),
+            message: Bytes::from(vec![1; length]),
+        };
+        let begun = listener().begin(&first_try(put), NOW);
+        assert_eq!(begun.is_ok(), fits, "{length}");
+    }
+}

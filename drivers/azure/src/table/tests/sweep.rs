@@ -234,3 +234,16 @@ fn an_empty_page_that_goes_on_tells_no_age() {
     let (_, result) = run(&listener(), &request, outcomes);
     assert_eq!(kind(&result), FailureKind::Malformed);
 }
+
+#[test]
+fn an_answer_that_broke_off_is_tried_again() {
+    let cut = |body: &str| answer(200, &[DATE, ("content-length", "1000")], body.to_owned());
+    let tables = cut("{\"value\":[]}");
+    let row = cut(&format!("{{\"Mark\":\"{HEX}\"}}"));
+    let sweep = first_try(Operation::SweepSession { id: id() });
+    for (request, outcome) in [(list(None), tables), (sweep, row)] {
+        let (lines, result) = run(&listener(), &request, vec![outcome]);
+        assert_eq!(lines.len(), 1, "nothing follows from it");
+        assert!(result.unwrap_err().is_retryable());
+    }
+}
