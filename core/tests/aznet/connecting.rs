@@ -382,3 +382,60 @@ fn an_entry_that_is_listed_again_while_it_is_served_is_no_replay() {
     let delete = |o: &Operation| matches!(o, Operation::DeleteHandshake { .. });
     assert_eq!(rejected_when_once(delete), (0, 1));
 }
+
+#[test]
+fn a_handshake_that_is_answered_when_the_listener_has_stopped_leaves_nothing() {
+    for held_back in [0, 1] {
+        let mut world = World::new(config());
+        let mut caller = dialer(&world, 3);
+        let Output::Store(knock) = caller.poll(world.now) else {
+            unreachable!("a dialer begins with its handshake entry")
+        };
+        world.store.perform(None, &knock).unwrap();
+        let held = loop {
+            match world.listener.poll(world.now) {
+                Output::Store(request) => {
+                    let create = matches!(request.operation, Operation::CreateSession { .. });
+                    let token = matches!(request.operation, Operation::PutToken { .. });
+                    if [create, token][held_back] {
+                        break request;
+                    }
+                    let result = world.store.perform(None, &request);
+                    let reply = stillwire_core::Input::Reply(request.id, result);
+                    world.listener.handle(world.now, reply).unwrap();
+                }
+                Output::Wait(next) => world.now = next.unwrap(),
+                Output::Event(_) => {}
+                _ => unreachable!(),
+            }
+        };
+        world.listener.stop(world.now);
+        let result = world.store.perform(None, &held);
+        let reply = stillwire_core::Input::Reply(held.id, result);
+        world.listener.handle(world.now, reply).unwrap();
+        settle(&mut world, Duration::from_secs(60));
+        assert!(world.accepted.is_empty());
+        assert_eq!(world.store.deleted.len(), 1);
+        assert!(world.store.sessions.is_empty() && world.store.tokens.is_empty());
+        assert!(world.store.handshakes.is_empty());
+    }
+}
+
+#[test]
+fn a_listener_that_is_up_outlives_an_outage() {
+    let mut world = World::new(config());
+    settle(&mut world, Duration::from_secs(1));
+    assert!(world.ready);
+    let from = world.store.log.len();
+    let busy = || Failure::new(FailureKind::Busy, "busy");
+    world
+        .store
+        .faults
+        .extend((from..from + 60).map(|at| (at, busy())));
+    settle(&mut world, Duration::from_secs(7_200));
+    assert!(world.store.faults.is_empty());
+    assert_eq!(world.failed, None);
+    assert!(!world.trouble.is_empty());
+    let mut caller = dialer(&world, 3);
+    world.connect(&mut caller).unwrap();
+}
