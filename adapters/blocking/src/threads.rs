@@ -13,7 +13,8 @@ use std::time::{Duration, Instant as Clock};
 use stillwire_core::Instant;
 use stillwire_futures::Runtime;
 
-/// Threads that wait for storage, at the most; more work queues up.
+/// Threads that wait for storage, at the most; more work queues up. Those that wait for a peer come on
+/// top, one for each socket that listens.
 const MOST_WORKERS: usize = 256;
 /// How long one without work stays.
 const IDLE_TIME: Duration = Duration::from_secs(10);
@@ -37,6 +38,8 @@ struct Work {
     waiting: VecDeque<Box<dyn FnOnce() + Send>>,
     workers: usize,
     idle: usize,
+    /// Pieces of work, begun or not, that may last for ever.
+    endless: usize,
 }
 
 #[derive(Default)]
@@ -96,6 +99,19 @@ impl Threads {
         Box::pin(Called(answer))
     }
 
+    /// As [`Self::call`], for work that waits until a peer comes: it takes nobody's place.
+    pub(crate) fn wait<T: Send + 'static>(
+        &self,
+        work: impl FnOnce() -> T + Send + 'static,
+    ) -> BoxFuture<'static, Option<T>> {
+        lock(&self.shared.work).endless += 1;
+        let endless = Endless(self.shared.clone());
+        self.call(move || {
+            let _endless = endless;
+            work()
+        })
+    }
+
     fn queue(&self, work: Box<dyn FnOnce() + Send>) {
         let mut state = lock(&self.shared.work);
         state.waiting.push_back(work);
@@ -103,7 +119,7 @@ impl Threads {
         if state.idle >= state.waiting.len() {
             drop(state);
             self.shared.more_work.notify_one();
-        } else if state.workers < MOST_WORKERS {
+        } else if state.workers < MOST_WORKERS + state.endless {
             state.workers += 1;
             drop(state);
             let shared = self.shared.clone();
@@ -182,6 +198,15 @@ struct Worker<'a>(&'a Shared);
 impl Drop for Worker<'_> {
     fn drop(&mut self) {
         lock(&self.0.work).workers -= 1;
+    }
+}
+
+/// Counts work without an end, until it ends or is dropped undone.
+struct Endless(Arc<Shared>);
+
+impl Drop for Endless {
+    fn drop(&mut self) {
+        lock(&self.0.work).endless -= 1;
     }
 }
 

@@ -7,10 +7,9 @@ use std::future::Future;
 use std::io;
 use std::net::{SocketAddr, TcpListener, TcpStream, UdpSocket};
 use std::pin::Pin;
+use std::sync::Arc;
 use std::sync::atomic::{AtomicBool, Ordering};
-use std::sync::{Arc, Mutex, PoisonError};
 use std::time::Duration;
-use stillwire_futures::Runtime;
 use stillwire_futures::asoc::{Acceptor, Datagrams, Net, Socket};
 
 type BoxFuture<'a, T> = Pin<Box<dyn Future<Output = T> + Send + 'a>>;
@@ -26,15 +25,21 @@ pub struct BlockingNet;
 fn unblock<T: Send + 'static>(
     work: impl FnOnce() -> io::Result<T> + Send + 'static,
 ) -> BoxFuture<'static, io::Result<T>> {
-    let slot = Arc::new(Mutex::new(None));
-    let filled = Arc::clone(&slot);
-    let done = Threads::shared().unblock(Box::new(move || {
-        let result = work();
-        *filled.lock().unwrap_or_else(PoisonError::into_inner) = Some(result);
-    }));
+    answer(Threads::shared().call(work))
+}
+
+/// `work` that waits until a peer comes.
+fn wait<T: Send + 'static>(
+    work: impl FnOnce() -> io::Result<T> + Send + 'static,
+) -> BoxFuture<'static, io::Result<T>> {
+    answer(Threads::shared().wait(work))
+}
+
+fn answer<T: Send + 'static>(
+    done: BoxFuture<'static, Option<io::Result<T>>>,
+) -> BoxFuture<'static, io::Result<T>> {
     Box::pin(async move {
-        done.await;
-        let result = slot.lock().unwrap_or_else(PoisonError::into_inner).take();
+        let result = done.await;
         result.unwrap_or_else(|| Err(io::Error::other("there is no thread for it")))
     })
 }
@@ -52,7 +57,7 @@ struct Listening {
 impl Acceptor for Listening {
     fn accept(&mut self) -> BoxFuture<'_, io::Result<(Box<dyn Socket>, SocketAddr)>> {
         let (listener, dropped) = (Arc::clone(&self.listener), Arc::clone(&self.dropped));
-        unblock(move || {
+        wait(move || {
             let (stream, from) = listener.accept()?;
             if dropped.load(Ordering::Acquire) {
                 return Err(io::ErrorKind::NotConnected.into());
@@ -109,7 +114,7 @@ impl Datagrams for Udp {
         buffer: &'a mut [u8],
     ) -> BoxFuture<'a, io::Result<(usize, SocketAddr)>> {
         let (socket, length) = (Arc::clone(&self.socket), buffer.len());
-        let received = unblock(move || {
+        let received = wait(move || {
             let mut received = vec![0; length];
             loop {
                 match socket.recv_from(&mut received) {

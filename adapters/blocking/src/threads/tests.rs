@@ -88,3 +88,22 @@ fn every_sleeper_wakes_and_none_is_left_behind() {
 fn noop() -> Context<'static> {
     Context::from_waker(Waker::noop())
 }
+
+#[test]
+fn sockets_that_wait_for_a_peer_leave_threads_for_storage() {
+    let threads = Threads::new();
+    let gate = Arc::new(Mutex::new(()));
+    let closed = lock(&gate);
+    let waiting: Vec<_> = (0..MOST_WORKERS)
+        .map(|_| {
+            let gate = gate.clone();
+            threads.wait(move || drop(lock(&gate)))
+        })
+        .collect();
+    let late = threads.sleep(Duration::from_secs(10));
+    let answer = block_on(select(threads.call(|| 5), late));
+    assert!(matches!(answer, Either::Left((Some(5), _))));
+    drop(closed);
+    assert!(block_on(join_all(waiting)).iter().all(Option::is_some));
+    assert_eq!(lock(&threads.shared.work).endless, 0);
+}
