@@ -85,11 +85,15 @@ impl Connection {
         self.link.epoch()
     }
 
-    /// Advances our epoch now, before its budget is used up. Before prefaces are exchanged it is
-    /// misuse; after the last epoch [`Class::DataLimit`].
+    /// Advances our epoch now, before its budget is used up. Before prefaces are exchanged, and once
+    /// our end mark is out, it is misuse; after the last epoch [`Class::DataLimit`].
     pub fn rekey(&mut self) -> Result<(), Error> {
         match &self.error {
             Some(error) => Err(error.clone()),
+            // The carrier may have ended with the end mark: nothing goes out behind it.
+            None if self.outbound.ended => Err(Error::Misuse(
+                "our direction is closed; nothing is sent under another key",
+            )),
             None => self.link.rekey(),
         }
     }

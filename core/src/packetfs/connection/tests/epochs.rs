@@ -257,3 +257,16 @@ fn the_last_epoch_is_the_last() {
         assert_eq!(&body[..4], b"last");
     }
 }
+
+#[test]
+fn nothing_goes_out_behind_the_end_mark_not_even_a_new_epoch() {
+    let (mut one, mut other) = established(&Config::default());
+    one.close_write(T0).unwrap();
+    // Until the mark is sealed there may be much to say under a new key.
+    one.rekey().unwrap();
+    settle(&mut one, &mut other, usize::MAX);
+    assert!(one.has_sent_all());
+    assert!(matches!(one.rekey(), Err(Error::Misuse(_))));
+    assert!(one.has_sent_all() && !one.has_output());
+    assert!(other.rekey().is_ok());
+}
