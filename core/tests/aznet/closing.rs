@@ -333,7 +333,10 @@ fn a_dropped_connection_whose_storage_never_answers_ends_with_the_close_time() {
     let dropped = world.now;
     a.conn.write(dropped, b"last words").unwrap();
     a.conn.abort(dropped);
+    let mut polls = 0;
     let ended = loop {
+        polls += 1;
+        assert!(polls < 10_000, "it does not end");
         match a.conn.poll(world.now) {
             Output::Event(ConnectionEvent::Closed(how)) => break how,
             // Nobody performs it.
@@ -341,7 +344,6 @@ fn a_dropped_connection_whose_storage_never_answers_ends_with_the_close_time() {
             Output::Wait(next) => world.now = next.expect("it has a deadline"),
             other => panic!("{other:?}"),
         }
-        assert!(world.now <= dropped.after(config().close_timeout));
     };
     assert_eq!(ended, Err(Error::Timeout(Timer::Close)));
     assert_eq!(world.now, dropped.after(config().close_timeout));

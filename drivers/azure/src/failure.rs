@@ -64,7 +64,12 @@ pub(crate) fn error_code(headers: &Headers, body: &[u8]) -> String {
 }
 
 fn code_in_body(body: &[u8]) -> Option<&str> {
-    let text = core::str::from_utf8(body.get(..body.len().min(4_096))?).ok()?;
+    let head = body.get(..body.len().min(4_096))?;
+    // A message behind the code may be in any language and encoding, or cut here.
+    let text = match core::str::from_utf8(head) {
+        Ok(text) => text,
+        Err(error) => core::str::from_utf8(head.get(..error.valid_up_to())?).ok()?,
+    };
     // Tables tell of a refused credential in XML of their own, whatever was asked for.
     for (start, end) in [
         ("<Code>", "</Code>"),

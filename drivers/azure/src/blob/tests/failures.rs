@@ -58,6 +58,11 @@ fn the_code_comes_from_the_header_or_the_body_and_is_never_trusted_as_text() {
                 <Message>x</Message></Error>";
     let failure = append_then(Ok(answer(409, &[], body)));
     assert_eq!(failure.kind, FailureKind::Full);
+    let head = b"<Error><Code>BlockCountExceedsLimit</Code><Message>";
+    for message in ["\u{e9}".repeat(3_000).as_bytes(), b"caf\xe9", b""] {
+        let failure = append_then(Ok(answer(409, &[], [head, message].concat())));
+        assert_eq!(failure.kind, FailureKind::Full);
+    }
     for hostile in ["<script>", "a\nb", "\u{1b}[31m", &"x".repeat(65)] {
         let body = format!("<Error><Code>{hostile}</Code></Error>");
         let failure = append_then(Ok(answer(409, &[], body)));
