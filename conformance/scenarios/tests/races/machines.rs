@@ -5,7 +5,6 @@ use crate::{Dice, Halves, Reads, Writes};
 use futures_util::FutureExt;
 use futures_util::future::{BoxFuture, join};
 use std::sync::Arc;
-use std::time::Duration;
 use stillwire_core::commonware::{self, Admission, Door, Ed25519, Identity};
 use stillwire_core::crypto::{Rng, Secret};
 use stillwire_core::store::Role;
@@ -18,6 +17,8 @@ pub(crate) struct Ends {
     pub(crate) halves: [Halves; 2],
     /// The protocol has an end mark.
     pub(crate) marked: bool,
+    /// Whoever drops an end without one is only silent from then on: its peer waits for minutes.
+    pub(crate) silent: bool,
 }
 
 /// Opens one.
@@ -69,7 +70,11 @@ fn over_pipe<M: Secure>(
                 let (read, write) = stream.split();
                 (Box::new(read), Box::new(write))
             });
-            Ok(Ends { halves, marked })
+            Ok(Ends {
+                halves,
+                marked,
+                silent: false,
+            })
         }
         .boxed()
     })
@@ -138,12 +143,7 @@ pub(crate) fn aznet() -> Opening {
             let platform = Platform::new(Handle(runtime));
             let store = futures::Store::from_address("memory:", &Options::default());
             let store = store.expect("an address");
-            let config = futures::Config {
-                // Who drops without an end is silent from then on.
-                idle_timeout: Duration::from_secs(2),
-                ping_interval: Duration::from_millis(500),
-                ..futures::Config::default()
-            };
+            let config = futures::Config::default();
             let (mut listener, ticket) = store.listen(&platform, config.clone()).await?;
             let dialer = futures::Dialer::new(&ticket, &platform, config)?;
             let (one, other) = join(dialer.dial(), listener.accept()).await;
@@ -154,6 +154,7 @@ pub(crate) fn aznet() -> Opening {
             Ok(Ends {
                 halves,
                 marked: true,
+                silent: true,
             })
         }
         .boxed()
@@ -168,7 +169,7 @@ impl Runtime for Handle {
         self.0.spawn(task);
     }
 
-    fn sleep(&self, duration: Duration) -> BoxFuture<'static, ()> {
+    fn sleep(&self, duration: std::time::Duration) -> BoxFuture<'static, ()> {
         self.0.sleep(duration)
     }
 

@@ -245,13 +245,21 @@ fn start(runtime: &Arc<dyn Runtime>, opening: Opening, seed: u64, tell: &Sender<
     let data = [data(), data()];
     let (run, tell) = (Arc::clone(runtime), tell.clone());
     let task = async move {
-        let Ends { halves, marked } = match opening(run.clone(), dice.fork()).await {
+        let Ends {
+            halves,
+            marked,
+            silent,
+        } = match opening(run.clone(), dice.fork()).await {
             Ok(ends) => ends,
             Err(error) => {
                 let _ = tell.send((seed, "opening", Err(error.to_string())));
                 return;
             }
         };
+        let leaves = leaves.map(|how| match how {
+            Leaving::Dropping if silent => Leaving::Hasty,
+            how => how,
+        });
         for (me, (from, to)) in halves.into_iter().enumerate() {
             let mut part = || Part {
                 dice: dice.fork(),
