@@ -51,6 +51,12 @@ fn bytes_pass_unchanged_and_are_counted() {
     drop(stream);
     let seen = serving.join().unwrap();
     assert_eq!(seen, [put.as_bytes(), get.as_bytes(), list.as_bytes()]);
+    // The last answer is counted when its last byte is on its way.
+    let counted = || proxy.shared.counts.lock().unwrap().statuses.len() == 3;
+    let start = Instant::now();
+    while !counted() && start.elapsed() < Duration::from_secs(20) {
+        thread::yield_now();
+    }
     let counts = proxy.take_counts();
     assert_eq!(
         counts.kinds,
