@@ -320,7 +320,7 @@ fn interop(world: &World) -> Verdict {
     let threads = "RUST_TEST_THREADS";
     if std::env::var_os(threads).is_none() {
         // They wait for each other more than they compute, also on two cores.
-        environment.push((threads, "4".into()));
+        environment.push((threads, "3".into()));
     }
     tests_of(&Target::is_interop, &environment)
 }

@@ -37,22 +37,73 @@ pub(crate) fn counted(
     }
 }
 
+/// So many tests that failed are run once more; when there are more, something is broken.
+const FEW: usize = 3;
+/// How cargo ends when tests failed, and nothing worse happened.
+const FAILED: &str = "exit status: 101";
+
 /// What libtest runs. A test that lacks what it needs says so in a line `skipped: why` and passes;
 /// here it counts as skipped, and why is told at the end.
+///
+/// A few that fail are run once more, alone. One that passes then fails no run, on a machine that may
+/// have stood still, but is told at the end as flaky: something is wrong with it, or with the code.
 pub(crate) fn tested(cargo: &mut Command) -> Verdict {
+    let (verdict, complete) = libtest(cargo.args(["--", "--show-output"]));
+    match verdict {
+        Verdict::Failed(counts, why) if complete && why == FAILED && is_few(&counts) => {
+            let mut more = again(cargo);
+            more.arg("--exact").args(counts.failures.keys());
+            println!("\n{} failed; once more, alone", counts.failed);
+            match libtest(more.arg("--test-threads=1")).0 {
+                Verdict::Ran(alone) if alone.passed >= counts.failed => {
+                    Verdict::Ran(counts.forgive())
+                }
+                _ => Verdict::Failed(counts, why),
+            }
+        }
+        verdict => verdict,
+    }
+}
+
+/// Whether tests failed, few of them, and each is known by its name.
+fn is_few(counts: &Counts) -> bool {
+    let names = counts.failures.len();
+    (1..=FEW).contains(&names) && counts.failed == names as u64
+}
+
+/// The same command once more.
+fn again(command: &Command) -> Command {
+    let mut again = Command::new(command.get_program());
+    again.args(command.get_args());
+    for (name, value) in command.get_envs() {
+        match value {
+            Some(value) => again.env(name, value),
+            None => again.env_remove(name),
+        };
+    }
+    if let Some(directory) = command.get_current_dir() {
+        again.current_dir(directory);
+    }
+    again
+}
+
+/// False when a program of tests did not come to its end.
+fn libtest(cargo: &mut Command) -> (Verdict, bool) {
     let mut skips = Skips::default();
     let mut failures = Failures::default();
-    let verdict = counted(cargo.args(["--", "--show-output"]), |counts, line| {
+    let verdict = counted(cargo, |counts, line| {
         counts.read_libtest(line);
         skips.read(line);
         failures.read(line);
     });
+    let complete = failures.is_complete();
     let pour = |counts| failures.pour(skips.pour(counts));
-    match verdict {
+    let verdict = match verdict {
         Verdict::Ran(counts) => Verdict::Ran(pour(counts)),
         Verdict::Failed(counts, why) => Verdict::Failed(pour(counts), why),
         other @ Verdict::Skipped(_) => other,
-    }
+    };
+    (verdict, complete)
 }
 
 /// An integration test of a package of the workspace.

@@ -14,7 +14,9 @@ pub(crate) struct Counts {
     /// What was skipped, and how often.
     pub(crate) reasons: BTreeMap<String, u64>,
     /// What failed, and what it said.
-    pub(crate) failures: Vec<String>,
+    pub(crate) failures: BTreeMap<String, String>,
+    /// What failed, passed when it was run again, and what it had said.
+    pub(crate) flaky: BTreeMap<String, String>,
 }
 
 impl Counts {
@@ -49,7 +51,16 @@ impl Counts {
         for (why, times) in &other.reasons {
             *self.reasons.entry(why.clone()).or_default() += times;
         }
-        self.failures.extend(other.failures.iter().cloned());
+        self.failures.extend(other.failures.clone());
+        self.flaky.extend(other.flaky.clone());
+    }
+
+    /// What failed passed when it was run again.
+    pub(crate) fn forgive(mut self) -> Self {
+        self.passed += self.failed;
+        self.failed = 0;
+        self.flaky.append(&mut self.failures);
+        self
     }
 }
 
@@ -97,11 +108,16 @@ pub(crate) struct Failures {
     rest: u8,
     /// Panics by test: those that pass may panic on purpose.
     panics: Vec<(String, String)>,
+    /// Programs of tests that began, and that told their result.
+    programs: (u64, u64),
 }
 
 impl Failures {
     /// Reads a line of libtest.
     pub(crate) fn read(&mut self, line: &str) {
+        let running = line.strip_prefix("running ");
+        self.programs.0 += u64::from(running.is_some_and(|rest| rest.contains(" test")));
+        self.programs.1 += u64::from(line.starts_with("test result: "));
         let result = line.strip_prefix("test ");
         if let Some(test) = result.and_then(|rest| rest.strip_suffix(" ... FAILED")) {
             self.names.insert(test.to_owned());
@@ -124,13 +140,17 @@ impl Failures {
         }
     }
 
+    /// No program of tests ended before it had told its result.
+    pub(crate) fn is_complete(&self) -> bool {
+        self.programs.0 == self.programs.1
+    }
+
     pub(crate) fn pour(self, mut counts: Counts) -> Counts {
         for name in self.names {
             let said = self.panics.iter().filter(|(test, _)| *test == name);
             let said: Vec<&str> = said.map(|(_, panic)| &**panic).collect();
-            counts
-                .failures
-                .push(format!("{name}: {}", said.join("\n  ")));
+            let said = said.join("\n  ");
+            counts.failures.insert(name, said);
         }
         counts
     }
@@ -176,6 +196,10 @@ impl Summary {
         let took = start.elapsed();
         let (word, counts, note) = match verdict {
             Verdict::Ran(counts) if counts.failed > 0 => ("FAILED", counts, String::new()),
+            Verdict::Ran(counts) if !counts.flaky.is_empty() => {
+                let note = format!("{} FLAKY", counts.flaky.len());
+                ("passed", counts, note)
+            }
             Verdict::Ran(counts) => ("passed", counts, String::new()),
             Verdict::Skipped(why) => (
                 "skipped",
@@ -213,8 +237,11 @@ impl Summary {
             for (why, times) in &counts.reasons {
                 println!("skipped in {name}, {times} times: {why}");
             }
-            for failure in &counts.failures {
-                println!("failed in {name}: {failure}");
+            for (test, said) in &counts.flaky {
+                println!("FLAKY in {name}, failed once and passed alone: {test}: {said}");
+            }
+            for (test, said) in &counts.failures {
+                println!("failed in {name}: {test}: {said}");
             }
         }
         let seconds: f64 = self.rows.iter().map(|row| row.3.as_secs_f64()).sum();
@@ -288,6 +315,7 @@ mod tests {
     fn what_a_failed_test_said_is_told_without_its_backtrace() {
         let mut failures = Failures::default();
         for line in [
+            "running 2 tests",
             "test a ... FAILED",
             "---- a stdout ----",
             "",
@@ -304,9 +332,27 @@ mod tests {
         ] {
             failures.read(line);
         }
-        let told = "a: thread 'a' (7) panicked at src/a.rs:1:2:\n    assertion `left == right` \
+        assert!(!failures.is_complete());
+        failures.read("test result: FAILED. 1 passed; 1 failed; 0 ignored");
+        assert!(failures.is_complete());
+        let told = "thread 'a' (7) panicked at src/a.rs:1:2:\n    assertion `left == right` \
                     failed\n      left: 1\n     right: 2";
-        assert_eq!(failures.pour(Counts::default()).failures, [told]);
+        let told = BTreeMap::from([("a".to_owned(), told.to_owned())]);
+        assert_eq!(failures.pour(Counts::default()).failures, told);
+    }
+
+    #[test]
+    fn what_passes_alone_is_flaky_and_fails_nothing() {
+        let said = BTreeMap::from([("a".to_owned(), "late".to_owned())]);
+        let counts = Counts {
+            passed: 3,
+            failed: 1,
+            failures: said.clone(),
+            ..Counts::default()
+        };
+        let counts = counts.forgive();
+        assert_eq!((counts.passed, counts.failed), (4, 0));
+        assert_eq!((counts.failures.len(), counts.flaky), (0, said));
     }
 
     #[test]

@@ -228,7 +228,8 @@ pub(crate) async fn exchange(connection: Connection, seed: u64, length: usize) -
 pub(crate) fn config() -> Config {
     Config {
         connect_timeout: Duration::from_secs(90),
-        close_timeout: Duration::from_secs(3),
+        // A Go dialer does not say when it has read everything: its session stays for so long.
+        close_timeout: Duration::from_secs(10),
         ping_interval: Duration::from_secs(5),
         accept_poll: Duration::from_millis(200),
         ..Config::default()

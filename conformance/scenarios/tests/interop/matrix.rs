@@ -18,7 +18,8 @@ const ROLES: [(&str, Cell); 2] = [("Go dials us", go_dials_us), ("we dial Go", w
 fn config() -> Config {
     Config {
         connect_timeout: Duration::from_secs(90),
-        close_timeout: Duration::from_secs(3),
+        // A Go dialer does not say when it has read everything: its session stays for so long.
+        close_timeout: Duration::from_secs(10),
         ping_interval: Duration::from_secs(5),
         accept_poll: Duration::from_millis(100),
         ..Config::default()
