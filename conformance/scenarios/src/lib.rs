@@ -22,7 +22,7 @@ pub fn config() -> Config {
         policy: Policy::Latency,
         accept_poll: Duration::from_millis(5),
         token_poll: Duration::from_millis(5),
-        // The emulator stands still for tens of seconds while it sweeps its queues.
+        // One emulator serves several tests at once, beside whatever else the machine does.
         connect_timeout: Duration::from_secs(90),
         ..Config::default()
     }

@@ -77,9 +77,7 @@ impl Janitor {
     pub(super) fn give_way(&mut self, before: Instant) -> Option<ConnectionId> {
         let (_, id) = self.order.front().filter(|(since, _)| *since <= before)?;
         let id = *id;
-        self.sessions.insert(id, Session::Overdue);
-        self.half_open = self.half_open.saturating_sub(1);
-        self.pass_over();
+        self.refuse(id);
         Some(id)
     }
 

@@ -175,8 +175,8 @@ where
 
     /// Nothing more to do but wait.
     fn poll_round(&mut self, cx: &mut Context<'_>) -> Poll<io::Result<()>> {
-        if let Some(until) = self.muted {
-            return self.poll_rest(cx, until).map(Ok);
+        if self.muted.is_some() {
+            return self.poll_rest(cx).map(Ok);
         }
         loop {
             let read = self.reading && self.poll_in(cx).is_ready();
@@ -244,13 +244,12 @@ where
 
     /// What a peer said before it went may still be with a carrier that takes nothing more. Ready
     /// when all of it was read, or nobody wants it.
-    fn poll_rest(&mut self, cx: &mut Context<'_>, until: Instant) -> Poll<()> {
+    fn poll_rest(&mut self, cx: &mut Context<'_>) -> Poll<()> {
         let unwanted = |machine: &M| machine.error().is_some();
         if self.leaving.is_some() || self.pump.with(unwanted) || self.poll_in(cx).is_ready() {
             return Poll::Ready(());
         }
-        let until = self.muted.unwrap_or(until);
-        ready!(self.poll_timer(cx, Some(until)));
+        ready!(self.poll_timer(cx, self.muted));
         self.pump.receive_end(self.runtime.now());
         Poll::Ready(())
     }
